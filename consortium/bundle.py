@@ -1,0 +1,133 @@
+"""The policy bundle: everything a decision is made by, one version of it, and its compiled form.
+
+A bundle is data that travels as canonical JSON and is named by its digest; ``Policy`` is the same data with the lookups that
+decisions need, built once when a bundle is switched to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from consortium.agreement import Agreement, Branch, Group, Library, LimitSet, PolicyRule
+from consortium.calendar import Calendar
+
+MATCH_ORDER = ("agreement", "home", "category", "item_type", "owner", "place")
+"""Default order in which a rule's specificity is compared; a bundle may carry another."""
+
+
+class BundleError(ValueError):
+    """A bundle that cannot be used; ``code`` is stable."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """One published version of the consortium's policy. Valid in [valid_from_ms, valid_to_ms)."""
+
+    version: int
+    issued_ms: int
+    valid_from_ms: int
+    valid_to_ms: int
+    libraries: tuple[Library, ...]
+    branches: tuple[Branch, ...]
+    calendars: tuple[Calendar, ...]
+    agreements: tuple[Agreement, ...]
+    rules: tuple[PolicyRule, ...]
+    limits: tuple[LimitSet, ...]
+    groups: tuple[Group, ...] = ()
+    match_order: tuple[str, ...] = MATCH_ORDER
+
+
+def to_json(bundle: Bundle) -> str:
+    """Canonical JSON: sorted keys, no spaces, sets as sorted lists."""
+    plain = msgspec.to_builtins(bundle, order="sorted")
+    return json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def from_json(text: str | bytes) -> Bundle:
+    """Read a bundle; raises BundleError BUNDLE_INVALID, naming the place that is wrong."""
+    try:
+        return msgspec.json.decode(text, type=Bundle)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise BundleError("BUNDLE_INVALID", f"the policy bundle cannot be read: {error}") from error
+
+
+def from_plain(data: dict[str, Any]) -> Bundle:
+    """A bundle from plain lists and dicts, as TOML gives them; raises BundleError BUNDLE_INVALID."""
+    try:
+        return msgspec.convert(data, type=Bundle)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise BundleError("BUNDLE_INVALID", f"the policy source cannot be read: {error}") from error
+
+
+def digest(text: str) -> str:
+    """SHA-256 of the bundle's exact text, hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Policy:
+    """A bundle with its lookups. Raises BundleError where a bundle contradicts itself."""
+
+    __slots__ = (
+        "_covering",
+        "_groups_of",
+        "branches",
+        "bundle",
+        "calendars",
+        "libraries",
+        "limits",
+        "rules",
+        "version",
+    )
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.version = bundle.version
+        self.libraries = {library.org: library for library in bundle.libraries}
+        self.branches = {branch.id: branch for branch in bundle.branches}
+        self.calendars = {calendar.id: calendar for calendar in bundle.calendars}
+        self.limits = bundle.limits
+        self._groups_of: dict[str, frozenset[str]] = {}
+        for branch in bundle.branches:
+            if branch.org not in self.libraries:
+                raise BundleError("BUNDLE_BRANCH", f"branch {branch.id} belongs to no library of the bundle")
+            if branch.calendar_id not in self.calendars:
+                raise BundleError("BUNDLE_CALENDAR", f"branch {branch.id} names no calendar of the bundle")
+        for group in bundle.groups:
+            for member in group.members:
+                self._groups_of[member] = self._groups_of.get(member, frozenset()) | {group.name}
+        self.rules = tuple(sorted(bundle.rules, key=self._rank))
+        self._covering: dict[tuple[str, str], tuple[Agreement, ...]] = {}
+        for home in self.libraries:
+            for host in self.libraries:
+                found = tuple(a for a in bundle.agreements if a.covers(home, host))
+                if found:
+                    self._covering[home, host] = tuple(sorted(found, key=lambda a: (a.id, -a.version)))
+
+    def _rank(self, rule: PolicyRule) -> tuple[Any, ...]:
+        # Most specific first: a set field beats a group, a group beats "*", compared in the bundle's own printable order.
+        vector: list[int] = []
+        for name in self.bundle.match_order:
+            value: str = getattr(rule, name)
+            vector.append(2 if value == "*" else 1 if value.startswith("@") else 0)
+        return (*vector, rule.id)
+
+    def groups_of(self, member: str) -> frozenset[str]:
+        """Names of the groups an org or branch belongs to."""
+        return self._groups_of.get(member, frozenset())
+
+    def covering(self, home: str, host: str) -> tuple[Agreement, ...]:
+        """Agreements that concern readers of ``home`` at ``host``, in a fixed order."""
+        return self._covering.get((home, host), ())
+
+    def calendar_of(self, branch: str) -> Calendar:
+        """The calendar of a branch of the bundle."""
+        return self.calendars[self.branches[branch].calendar_id]

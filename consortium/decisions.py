@@ -1,0 +1,454 @@
+"""may_enter, may_borrow, accept_return: the same pure functions at gate, kiosk, bin, desk and hub (domain §3).
+
+Every check inside a stage runs; the first stage that denies ends the evaluation. Order and codes are fixed.
+"""
+
+from __future__ import annotations
+
+from consortium.agreement import Agreement, AgreementStatus, LimitScope, LimitSet, Service, Staleness
+from consortium.bundle import Policy
+from consortium.calendar import DAY_MS
+from consortium.decision import Decision, Mode, Outcome, Route
+from consortium.facts import (
+    Assurance,
+    BlockFacts,
+    BorrowFacts,
+    CardFacts,
+    CardStatus,
+    Device,
+    EnterFacts,
+    ItemFacts,
+    ItemStatus,
+    Known,
+    ReaderFacts,
+    Relation,
+    ReturnFacts,
+)
+from consortium.identity import org_of_branch
+from consortium.routing import next_destination
+from consortium.rules import Case, Resolved, resolve
+
+OWN_STALENESS = Staleness()
+"""Bounds for a library's own readers, where no agreement speaks."""
+
+REFER_CODES = frozenset(
+    {"CARD_CLONE_SUSPECT", "NOT_DECIDABLE_OFFLINE", "STALE_POLICY", "CLOCK_UNTRUSTED", "DEVICE_UNAUTHORISED"}
+)
+"""Codes that send the reader to the desk instead of refusing."""
+
+_CARD_CODE = {
+    CardStatus.LOST: "CARD_LOST",
+    CardStatus.REPLACED: "CARD_REPLACED",
+    CardStatus.EXPIRED: "CARD_EXPIRED",
+}
+
+
+class _Case:
+    """Collects codes, notes and trace of one evaluation."""
+
+    __slots__ = ("function", "known", "mode", "notes", "policy", "source", "trace")
+
+    def __init__(self, function: str, policy: Policy, known: Known, source: str, explain: bool) -> None:
+        self.function = function
+        self.policy = policy
+        self.known = known
+        self.source = source
+        self.mode = Mode.ONLINE
+        self.notes: tuple[str, ...] = ()
+        self.trace: list[str] | None = [] if explain else None
+
+    def stage(self, name: str, codes: list[str]) -> bool:
+        """Whether the stage denies."""
+        if self.trace is not None:
+            self.trace.append(f"{name}: {', '.join(codes) or 'ok'}")
+        return bool(codes)
+
+    def refuse(self, codes: list[str]) -> Decision:
+        outcome = Outcome.REFER if codes[0] in REFER_CODES else Outcome.DENY
+        return Decision(
+            self.function, outcome, tuple(codes), self.policy.version, self.known, self.source, self.mode,
+            notes=self.notes, trace=tuple(self.trace or ()),
+        )  # fmt: skip
+
+    def allow(
+        self,
+        obligations: tuple[str, ...],
+        *,
+        code: str = "OK",
+        due_ms: int | None = None,
+        basis: tuple[str, ...] = (),
+        route: Route | None = None,
+    ) -> Decision:
+        return Decision(
+            self.function, Outcome.ALLOW, (code,), self.policy.version, self.known, self.source, self.mode,
+            obligations=obligations, due_ms=due_ms, basis=basis, route=route, notes=self.notes, trace=tuple(self.trace or ()),
+        )  # fmt: skip
+
+
+def _device_codes(policy: Policy, device: Device) -> list[str]:
+    return [] if device.authorised and device.branch in policy.branches else ["DEVICE_UNAUTHORISED"]
+
+
+def _card_codes(card: CardFacts | None, reader: ReaderFacts | None, now: int) -> list[str]:
+    if card is None or reader is None:
+        return ["CARD_UNKNOWN"]
+    if card.status is not CardStatus.ACTIVE:
+        return [_CARD_CODE[card.status]]
+    if card.to_ms is not None and now >= card.to_ms:
+        return ["CARD_EXPIRED"]
+    return []
+
+
+def _reader_codes(reader: ReaderFacts, now: int) -> list[str]:
+    codes = []
+    if reader.status != "ACTIVE":
+        codes.append("READER_INACTIVE")
+    if reader.valid_to_ms is not None and now >= reader.valid_to_ms:
+        codes.append("READER_EXPIRED")
+    return codes
+
+
+_STATUS_CODE = {
+    AgreementStatus.SUSPENDED: "AGR_SUSPENDED",
+    AgreementStatus.ENDED: "AGR_ENDED",
+    AgreementStatus.DRAFT: "AGR_NOT_YET",
+}
+
+
+def _agreement_standing(agreement: Agreement, now: int) -> list[str]:
+    if agreement.status in _STATUS_CODE:
+        return [_STATUS_CODE[agreement.status]]
+    if now < agreement.valid_from_ms:
+        return ["AGR_NOT_YET"]
+    if now >= agreement.valid_to_ms:
+        return ["AGR_ENDED"]
+    return []
+
+
+def find_agreement(
+    policy: Policy, reader: ReaderFacts, host: str, service: Service, now: int
+) -> tuple[Agreement | None, list[str]]:
+    """The agreement under which the host serves this reader, or the codes of the one that came nearest.
+
+    Agreements that name the reader's category speak first; among them one that serves beats one that refuses.
+    """
+    covering = policy.covering(reader.home, host)
+    if not covering:
+        return None, ["AGR_NONE"]
+    naming = [a for a in covering if a.shared_category(reader.home, reader.category) is not None]
+    if not naming:
+        standing = [_agreement_standing(a, now) for a in covering]
+        return None, ["AGR_CATEGORY"] if [] in standing else standing[0]
+    best: list[str] | None = None
+    for agreement in naming:
+        codes = _agreement_standing(agreement, now)
+        if not codes:
+            if service not in agreement.services:
+                codes.append("AGR_SERVICE_OFF")
+            if any(period.holds(now) for period in agreement.blackouts):
+                codes.append("AGR_BLACKOUT")
+        if not codes:
+            return agreement, []
+        if best is None:
+            best = codes
+    return None, best or ["AGR_NONE"]
+
+
+def _block_codes(blocks: tuple[BlockFacts, ...], action: str, home: str, here: str, now: int) -> list[str]:
+    codes: list[str] = []
+    for block in blocks:
+        if action not in block.actions or now < block.from_ms or (block.to_ms is not None and now >= block.to_ms):
+            continue
+        if block.scope == "consortium":
+            code = "BLOCK_CONSORTIUM"
+        elif block.issuer == here:
+            # Only the issuer's own machines say what it is about; elsewhere the reason stays private (M12).
+            code = {"OVERDUE": "BLOCK_OVERDUE", "FEES": "BLOCK_FEES"}.get(block.kind, "BLOCK_HERE")
+        elif block.issuer == home:
+            code = "BLOCK_HOME"
+        else:
+            continue
+        if code not in codes:
+            codes.append(code)
+    return codes
+
+
+def may_enter(policy: Policy, facts: EnterFacts, now: int, *, source: str = "edge", explain: bool = False) -> Decision:
+    """Whether the gate opens for the card presented, inwards. ``now`` in ms UTC."""
+    case = _Case("enter", policy, facts.known, source, explain)
+    codes = _device_codes(policy, facts.device)
+    if case.stage("device", codes):
+        return case.refuse(codes)
+    codes = _card_codes(facts.card, facts.reader, now)
+    if case.stage("card", codes):
+        return case.refuse(codes)
+    reader = facts.reader
+    assert reader is not None
+    codes = _reader_codes(reader, now)
+    if case.stage("reader", codes):
+        return case.refuse(codes)
+    here = org_of_branch(facts.device.branch)
+    own = reader.home == here
+    staleness = OWN_STALENESS
+    if not own:
+        if not reader.shared:
+            case.stage("sharing", ["READER_NOT_SHARED"])
+            return case.refuse(["READER_NOT_SHARED"])
+        agreement, codes = find_agreement(policy, reader, here, Service.ENTER, now)
+        if agreement is not None:
+            quota = agreement.quotas
+            if (quota.visitors_now and facts.partner_visitors >= quota.visitors_now) or (
+                quota.visits_per_day and facts.visits_today >= quota.visits_per_day
+            ):
+                codes = ["AGR_QUOTA"]
+            staleness = agreement.staleness
+        if case.stage("agreement", codes):
+            return case.refuse(codes)
+    codes = _stale_enter(case, staleness, facts, own, now)
+    if case.stage("freshness", codes):
+        return case.refuse(codes)
+    codes = [] if policy.calendar_of(facts.device.branch).is_open(now) else ["BRANCH_CLOSED"]
+    if case.stage("open", codes):
+        return case.refuse(codes)
+    codes = _block_codes(reader.blocks, "ENTER", reader.home, here, now)
+    if case.stage("blocks", codes):
+        return case.refuse(codes)
+    branch = policy.branches[facts.device.branch]
+    if facts.inside:
+        if branch.anti_pass_back:
+            case.stage("inside", ["ALREADY_INSIDE"])
+            return case.refuse(["ALREADY_INSIDE"])
+        case.notes = ("ALREADY_INSIDE",)
+    codes = ["BRANCH_FULL"] if branch.capacity and facts.occupancy >= branch.capacity else []
+    if case.stage("capacity", codes):
+        return case.refuse(codes)
+    return case.allow(("OPEN", "LOG_VISIT"))
+
+
+def _stale_enter(case: _Case, bounds: Staleness, facts: EnterFacts, own: bool, now: int) -> list[str]:
+    policy_age = now - facts.known.policy
+    facts_age = now - min(facts.known.cards, facts.known.blocks)
+    if policy_age > bounds.policy_fresh_ms or facts_age > bounds.enter_cards_fresh_ms or not facts.device.clock_trusted:
+        case.mode = Mode.STALE
+    fail_open = own and bounds.own_readers_fail_open
+    codes = []
+    if not fail_open:
+        if not facts.device.clock_trusted:
+            codes.append("CLOCK_UNTRUSTED")
+        if policy_age > bounds.policy_refuse_ms:
+            codes.append("STALE_POLICY")
+        if facts_age > bounds.enter_cards_refuse_ms:
+            codes.append("NOT_DECIDABLE_OFFLINE")
+    return codes
+
+
+def may_borrow(
+    policy: Policy, facts: BorrowFacts, now: int, *, source: str = "edge", explain: bool = False
+) -> Decision:
+    """Whether the reader may take the item at this branch, and until when. ``now`` in ms UTC."""
+    case = _Case("borrow", policy, facts.known, source, explain)
+    codes = _device_codes(policy, facts.device)
+    if case.stage("device", codes):
+        return case.refuse(codes)
+    place = facts.device.branch
+    here = org_of_branch(place)
+    codes = _card_codes(facts.card, facts.reader, now)
+    if case.stage("card", codes):
+        return case.refuse(codes)
+    card, reader, item = facts.card, facts.reader, facts.item
+    assert card is not None
+    assert reader is not None
+    own = reader.home == here
+    codes = ["CARD_ASSURANCE_LOW"] if card.assurance is Assurance.LOW and not own and not facts.pin else []
+    if case.stage("assurance", codes):
+        return case.refuse(codes)
+    codes = _reader_codes(reader, now)
+    if not own and not reader.shared:
+        codes.append("READER_NOT_SHARED")
+    if case.stage("reader", codes):
+        return case.refuse(codes)
+    codes = _item_codes(policy, facts, reader, here)
+    if case.stage("item", codes):
+        return case.refuse(codes)
+    assert item is not None
+    agreements, codes = _borrow_agreements(policy, reader, item, here, now)
+    if case.stage("agreement", codes):
+        return case.refuse(codes)
+    shared = next((a.shared_category(reader.home, reader.category) for a in agreements), None)
+    rule = resolve(
+        policy,
+        Case(
+            frozenset(a.id for a in agreements), reader.home, shared or reader.category, item.item_type, item.owner, place,
+            reader.age, now,
+        ),
+    )  # fmt: skip
+    codes = _rule_codes(rule)
+    if case.stage(f"rule {'+'.join(rule.basis)}", codes):
+        return case.refuse(codes)
+    bounds = agreements[0].staleness if agreements else OWN_STALENESS
+    partner = bool(agreements)
+    codes = _stale_borrow(case, bounds, rule, facts, reader, partner, now)
+    if case.stage("freshness", codes):
+        return case.refuse(codes)
+    codes = _block_codes(reader.blocks, "BORROW", reader.home, here, now)
+    if case.stage("blocks", codes):
+        return case.refuse(codes)
+    codes = limit_codes(policy, reader, item, here, shared or reader.category)
+    if case.stage("limits", codes):
+        return case.refuse(codes)
+    due = due_date(policy, rule, place, now, [card.to_ms, reader.valid_to_ms, *(a.valid_to_ms for a in agreements)])
+    basis = (*(f"{a.id}@{a.version}" for a in agreements), *rule.basis)
+    return case.allow(("UNSECURE", "RECEIPT"), due_ms=due, basis=basis)
+
+
+def _item_codes(policy: Policy, facts: BorrowFacts, reader: ReaderFacts, here: str) -> list[str]:
+    item = facts.item
+    if item is None or item.owner not in policy.libraries:
+        return ["ITEM_UNKNOWN"]
+    if not facts.tag_agrees:
+        return ["ITEM_MISMATCH"]
+    codes = []
+    if item.loan is Relation.SELF:
+        codes.append("ITEM_ON_LOAN_SELF")
+    elif item.loan is Relation.OTHER:
+        codes.append("ITEM_ON_LOAN")
+    if item.hold is Relation.OTHER:
+        codes.append("ITEM_HELD")
+    if item.reference:
+        codes.append("ITEM_REFERENCE")
+    if not item.shareable and (reader.home != item.owner or here != item.owner):
+        codes.append("ITEM_NOT_SHARED")
+    if item.status is ItemStatus.WITHDRAWN:
+        codes.append("ITEM_UNKNOWN")
+    return codes
+
+
+def _borrow_agreements(
+    policy: Policy, reader: ReaderFacts, item: ItemFacts, here: str, now: int
+) -> tuple[list[Agreement], list[str]]:
+    """Agreements needed with the place and with the owner, where these are not the reader's home."""
+    found: list[Agreement] = []
+    for other in dict.fromkeys((here, item.owner)):
+        if other == reader.home:
+            continue
+        agreement, codes = find_agreement(policy, reader, other, Service.BORROW, now)
+        if agreement is None:
+            return [], codes
+        if item.item_type in agreement.excluded_item_types:
+            return [], ["ITEM_NOT_SHARED"]
+        found.append(agreement)
+    return found, []
+
+
+def _rule_codes(rule: Resolved) -> list[str]:
+    if rule.lend is None or rule.period_days is None:
+        return ["READER_AGE"] if rule.age_excluded else ["RULE_NONE"]
+    return [] if rule.lend else ["ITEM_REFERENCE"]
+
+
+def _stale_borrow(
+    case: _Case, bounds: Staleness, rule: Resolved, facts: BorrowFacts, reader: ReaderFacts, partner: bool, now: int
+) -> list[str]:
+    known = facts.known
+    policy_age = now - known.policy
+    facts_age = now - min(known.cards, known.blocks, known.loans)
+    items_age = now - known.items
+    degraded = facts_age > bounds.borrow_facts_fresh_ms or items_age > bounds.borrow_facts_fresh_ms
+    if degraded or policy_age > bounds.policy_fresh_ms or not facts.device.clock_trusted:
+        case.mode = Mode.STALE
+    codes = []
+    if partner and not facts.device.clock_trusted:
+        codes.append("CLOCK_UNTRUSTED")
+    if partner and policy_age > bounds.policy_fresh_ms:
+        codes.append("STALE_POLICY")
+    if facts_age > bounds.borrow_facts_refuse_ms or (
+        rule.offline_lend is False and items_age > bounds.borrow_facts_fresh_ms
+    ):
+        codes.append("NOT_DECIDABLE_OFFLINE")
+    elif facts_age > bounds.borrow_facts_fresh_ms:
+        cap = 2 if rule.offline_cap is None else rule.offline_cap
+        if reader.unsynced >= cap:
+            codes.append("LIMIT_OFFLINE")
+    return codes
+
+
+def _limit_counts(limit: LimitSet, policy: Policy, reader: ReaderFacts, here: str) -> tuple[int, int]:
+    n = value = 0
+    for loans in reader.open_loans:
+        if limit.item_types and loans.item_type not in limit.item_types:
+            continue
+        if limit.scope is LimitScope.LENDER and loans.lender != here:
+            continue
+        if limit.scope is LimitScope.GROUP and limit.group not in policy.groups_of(loans.lender):
+            continue
+        if limit.partners_only and loans.lender == reader.home:
+            continue
+        n += loans.n
+        value += loans.value
+    return n, value
+
+
+def limit_codes(policy: Policy, reader: ReaderFacts, item: ItemFacts, here: str, category: str) -> list[str]:
+    """Codes of every limit the loan would break, in the bundle's order."""
+    codes: list[str] = []
+    for limit in policy.limits:
+        if limit.item_types and item.item_type not in limit.item_types:
+            continue
+        if limit.categories and category not in limit.categories:
+            continue
+        if limit.lender not in ("*", here) or (limit.partners_only and here == reader.home):
+            continue
+        if limit.scope is LimitScope.GROUP and limit.group not in policy.groups_of(here):
+            continue
+        n, value = _limit_counts(limit, policy, reader, here)
+        if n + 1 > limit.max_open:
+            code = "LIMIT_CONSORTIUM"
+            if limit.scope is LimitScope.LENDER:
+                code = "LIMIT_TYPE" if limit.item_types else "LIMIT_LENDER"
+            if code not in codes:
+                codes.append(code)
+        if limit.max_value and value + item.value > limit.max_value and "LIMIT_VALUE" not in codes:
+            codes.append("LIMIT_VALUE")
+    return codes
+
+
+def due_date(policy: Policy, rule: Resolved, place: str, now: int, ends: list[int | None]) -> int:
+    """Due instant: period over the lending branch's calendar, then capped by hard due date and by what ends; never past."""
+    calendar = policy.calendar_of(place)
+    due = calendar.end_of_open_day(now + (rule.period_days or 0) * DAY_MS)
+    caps = [end for end in (rule.hard_due_ms, *ends) if end is not None and end > now]
+    return min([due, *caps])
+
+
+def accept_return(
+    policy: Policy, facts: ReturnFacts, now: int, *, source: str = "edge", explain: bool = False
+) -> Decision:
+    """What happens to an item handed in: almost never refused, always routed. ``now`` in ms UTC."""
+    case = _Case("return", policy, facts.known, source, explain)
+    codes = _device_codes(policy, facts.device)
+    if case.stage("device", codes):
+        return case.refuse(codes)
+    here = facts.device.branch
+    item = facts.item
+    if item is None or item.owner not in policy.libraries:
+        case.stage("item", [])
+        return case.allow(("SECURE",), code="RETURN_SET_ASIDE", route=Route("DESK", here, reason="UNKNOWN"))
+    rule = resolve(policy, Case(frozenset(), "*", "*", item.item_type, item.owner, here, None, now))
+    if rule.returnable_at == "owner" and org_of_branch(here) != item.owner:
+        case.stage("returnable", ["RETURN_OWNER_ONLY"])
+        if facts.can_hand_back:
+            return case.refuse(["RETURN_OWNER_ONLY"])
+        return case.allow(
+            ("SECURE",), code="RETURN_SET_ASIDE", route=Route("DESK", here, reason="OWNER_ONLY"), basis=rule.basis
+        )
+    route = next_destination(policy, item, facts, rule, here)
+    if item.loan is Relation.NOBODY and item.status is not ItemStatus.IN_TRANSIT:
+        case.notes = ("RETURN_NO_LOAN",)
+    code = {"SHELVE": "RETURN_HOME", "STAY": "RETURN_STAY", "HOLD": "RETURN_HOLD", "TRANSIT": "RETURN_TRANSIT"}.get(
+        route.action, "RETURN_SET_ASIDE"
+    )
+    if code == "RETURN_HOME" and case.notes:
+        code = "RETURN_NO_LOAN"
+    if case.trace is not None:
+        case.trace.append(f"route: {route.action} {route.dest}")
+    return case.allow(("SECURE", "RECEIPT"), code=code, route=route, basis=rule.basis)

@@ -1,0 +1,227 @@
+"""Events: facts that happened, with identity, corrected time and an exact body (domain §1).
+
+The body is canonical JSON (RFC 8785 restricted to integers and strings) and is kept byte for byte; who it was about stands
+beside it as (salt, srid), committed to by ``subject`` inside, so that erasing a person leaves every hash valid.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from consortium.identity import EventId, IdentityError, check_branch, check_node
+
+SCHEMA_VERSION = 1
+MAX_BODY = 8_192
+"""Longest body accepted, in bytes of UTF-8."""
+
+
+class EventError(ValueError):
+    """An event that cannot be accepted; ``code`` is stable and goes into quarantine with the bytes."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Kind(StrEnum):
+    """The closed set of event types."""
+
+    CHECKOUT = "CHECKOUT"
+    RENEW = "RENEW"
+    RETURN = "RETURN"
+    RECEIVE = "RECEIVE"
+    TRANSIT_SENT = "TRANSIT_SENT"
+    ENTRY = "ENTRY"
+    EXIT = "EXIT"
+    REFUSED = "REFUSED"
+    TAG_WRITTEN = "TAG_WRITTEN"
+    DEVICE = "DEVICE"
+    BLOCK_SET = "BLOCK_SET"
+    BLOCK_LIFTED = "BLOCK_LIFTED"
+
+
+class EventClass(StrEnum):
+    """How an outbox admits and sheds: CIRCULATION is never shed."""
+
+    CIRCULATION = "CIRCULATION"
+    VISIT = "VISIT"
+    PRESENCE = "PRESENCE"
+
+
+CLASS_OF: dict[Kind, EventClass] = {
+    Kind.CHECKOUT: EventClass.CIRCULATION,
+    Kind.RENEW: EventClass.CIRCULATION,
+    Kind.RETURN: EventClass.CIRCULATION,
+    Kind.RECEIVE: EventClass.CIRCULATION,
+    Kind.TRANSIT_SENT: EventClass.CIRCULATION,
+    Kind.TAG_WRITTEN: EventClass.CIRCULATION,
+    Kind.BLOCK_SET: EventClass.CIRCULATION,
+    Kind.BLOCK_LIFTED: EventClass.CIRCULATION,
+    Kind.ENTRY: EventClass.VISIT,
+    Kind.EXIT: EventClass.VISIT,
+    Kind.REFUSED: EventClass.VISIT,
+    Kind.DEVICE: EventClass.PRESENCE,
+}
+
+ITEM_KINDS = frozenset({Kind.CHECKOUT, Kind.RENEW, Kind.RETURN, Kind.RECEIVE, Kind.TRANSIT_SENT})
+"""Events that an item's fold reads."""
+
+VISIT_KINDS = frozenset({Kind.ENTRY, Kind.EXIT})
+"""Events that a visit's fold reads."""
+
+# Data fields each kind must carry: name -> type. More may be present; unknown ones are kept.
+_REQUIRED: dict[Kind, dict[str, type]] = {
+    Kind.CHECKOUT: {"item": list, "type": str, "home": str, "due": int},
+    Kind.RENEW: {"item": list, "home": str, "due": int},
+    Kind.RETURN: {"item": list, "route": dict, "code": str},
+    Kind.RECEIVE: {"item": list, "route": dict, "code": str},
+    Kind.TRANSIT_SENT: {"item": list, "to": str},
+    Kind.ENTRY: {"home": str, "class": str},
+    Kind.EXIT: {},
+    Kind.REFUSED: {"function": str, "codes": list},
+    Kind.TAG_WRITTEN: {"item": list, "secured": int, "ok": int},
+    Kind.DEVICE: {"state": str, "kind": str},
+    Kind.BLOCK_SET: {"block": str, "actions": list},
+    Kind.BLOCK_LIFTED: {"block": str},
+}
+
+NEEDS_SUBJECT = frozenset({Kind.CHECKOUT, Kind.RENEW, Kind.ENTRY})
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event. Times in ms UTC; ``t_eff`` is device time plus measured offset, ``t_unc`` its uncertainty;
+    ``mono`` in ms since boot ``boot``."""
+
+    node: str
+    epoch: str
+    seq: int
+    kind: Kind
+    branch: str
+    device: str
+    t_dev: int
+    t_eff: int
+    t_unc: int
+    mono: int
+    boot: str
+    data: dict[str, Any] = field(default_factory=dict)
+    subject: str | None = None
+    decision: dict[str, Any] | None = None
+    reissue_of: str | None = None
+
+    @property
+    def id(self) -> EventId:
+        """(node, epoch, seq)."""
+        return EventId(self.node, self.epoch, self.seq)
+
+    @property
+    def order(self) -> tuple[int, str, str, int]:
+        """Total order of all events: (t_eff, node, epoch, seq)."""
+        return (self.t_eff, self.node, self.epoch, self.seq)
+
+    @property
+    def item(self) -> tuple[str, str] | None:
+        """(owner, item_no) where the event is about an item."""
+        value = self.data.get("item")
+        return (value[0], value[1]) if value else None
+
+
+def encode(event: Event) -> str:
+    """The canonical body: what is hashed, sent and kept."""
+    body: dict[str, Any] = {
+        "v": SCHEMA_VERSION,
+        "node": event.node,
+        "epoch": event.epoch,
+        "seq": event.seq,
+        "kind": event.kind.value,
+        "branch": event.branch,
+        "device": event.device,
+        "t_dev": event.t_dev,
+        "t_eff": event.t_eff,
+        "t_unc": event.t_unc,
+        "mono": event.mono,
+        "boot": event.boot,
+        "data": event.data,
+    }
+    if event.subject is not None:
+        body["subject"] = event.subject
+    if event.decision is not None:
+        body["decision"] = event.decision
+    if event.reissue_of is not None:
+        body["reissue_of"] = event.reissue_of
+    return json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def decode(body: str) -> Event:
+    """Read a body; raises EventError with a code for everything that is not a well-formed event of a known version."""
+    if len(body.encode("utf-8", "surrogatepass")) > MAX_BODY:
+        raise EventError("EVENT_TOO_LONG", f"an event body has at most {MAX_BODY} bytes")
+    try:
+        raw = json.loads(body, parse_float=_no_float, parse_constant=_no_float)
+    except (ValueError, RecursionError) as error:
+        raise EventError("EVENT_NOT_JSON", "the event body is not JSON of integers and strings") from error
+    if not isinstance(raw, dict):
+        raise EventError("EVENT_NOT_JSON", "the event body is not a JSON object")
+    if raw.get("v") != SCHEMA_VERSION:
+        raise EventError(
+            "EVENT_VERSION", f"this software reads event version {SCHEMA_VERSION}; update it to read others"
+        )
+    try:
+        kind = Kind(str(raw.get("kind")))
+    except ValueError as error:
+        raise EventError("EVENT_KIND", "the event type is not known to this software; update it") from error
+    data = raw.get("data")
+    if not isinstance(data, dict):
+        raise EventError("EVENT_DATA", "the event has no data object")
+    _check_data(kind, data)
+    try:
+        event = Event(
+            node=check_node(_typed(raw, "node", str)),
+            epoch=_typed(raw, "epoch", str),
+            seq=_typed(raw, "seq", int),
+            kind=kind,
+            branch=check_branch(_typed(raw, "branch", str)),
+            device=_typed(raw, "device", str),
+            t_dev=_typed(raw, "t_dev", int),
+            t_eff=_typed(raw, "t_eff", int),
+            t_unc=_typed(raw, "t_unc", int),
+            mono=_typed(raw, "mono", int),
+            boot=_typed(raw, "boot", str),
+            data=data,
+            subject=raw.get("subject"),
+            decision=raw.get("decision"),
+            reissue_of=raw.get("reissue_of"),
+        )
+    except IdentityError as error:
+        raise EventError(error.code, str(error)) from error
+    if event.seq < 1 or event.t_unc < 0:
+        raise EventError("EVENT_FIELD", "seq counts from 1 and t_unc is not negative")
+    if kind in NEEDS_SUBJECT and not isinstance(event.subject, str):
+        raise EventError("EVENT_SUBJECT", f"{kind.value} needs a subject")
+    return event
+
+
+def _no_float(text: str) -> None:
+    raise ValueError(f"no floats in an event body: {text[:20]}")
+
+
+def _typed(raw: dict[str, Any], name: str, kind: type) -> Any:
+    value = raw.get(name)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise EventError("EVENT_FIELD", f"the event's {name} is missing or of the wrong type")
+    return value
+
+
+def _check_data(kind: Kind, data: dict[str, Any]) -> None:
+    for name, wanted in _REQUIRED[kind].items():
+        if not isinstance(data.get(name), wanted):
+            raise EventError("EVENT_DATA", f"{kind.value} needs {name} of type {wanted.__name__}")
+    if "item" in data:
+        item = data["item"]
+        if len(item) != 2 or not all(isinstance(part, str) and 0 < len(part) <= 64 for part in item):
+            raise EventError("EVENT_DATA", "item is [owner, item_no]")
+    if kind in (Kind.RETURN, Kind.RECEIVE) and not isinstance(data["route"].get("action"), str):
+        raise EventError("EVENT_DATA", "route needs an action")

@@ -1,0 +1,59 @@
+"""The facts of a decision as recorded with it, and back: what makes a decision re-derivable (I8).
+
+Defaults are left out, so that a record stays small; device and as-of times stand in the event and the decision already.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from consortium.decision import Decision
+from consortium.facts import BorrowFacts, EnterFacts, Known, ReturnFacts
+
+_TYPES: dict[str, type[EnterFacts] | type[BorrowFacts] | type[ReturnFacts]] = {
+    "enter": EnterFacts,
+    "borrow": BorrowFacts,
+    "return": ReturnFacts,
+}
+_ELSEWHERE = frozenset({"known"})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        out: dict[str, Any] = {}
+        for spec in dataclasses.fields(value):
+            item = getattr(value, spec.name)
+            if spec.name in _ELSEWHERE or item == spec.default:
+                continue
+            if spec.default_factory is not dataclasses.MISSING and item == spec.default_factory():
+                continue
+            out[spec.name] = _plain(item)
+        return out
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, bool):
+        return int(value)
+    return value
+
+
+def record(decision: Decision, facts: EnterFacts | BorrowFacts | ReturnFacts, now: int) -> dict[str, Any]:
+    """The decision with its facts and its instant, as it goes into an event: integers, strings, lists and objects only."""
+    out = decision.record()
+    out["t"] = now
+    out["facts"] = _plain(facts)
+    return out
+
+
+def facts_of(recorded: dict[str, Any]) -> EnterFacts | BorrowFacts | ReturnFacts:
+    """The facts a recorded decision was made from; raises msgspec.ValidationError where the record is not one."""
+    known = Known(*recorded["k"])
+    raw = dict(recorded["facts"], known=msgspec.to_builtins(known))
+    return msgspec.convert(raw, type=_TYPES[recorded["f"]], strict=False)

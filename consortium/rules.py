@@ -1,0 +1,109 @@
+"""Which rule speaks: matching, fall-through of unset results, and the trace that explains each value (domain §2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from consortium.agreement import PolicyRule
+from consortium.bundle import Policy
+
+RESULTS = (
+    "lend",
+    "period_days",
+    "hard_due_ms",
+    "renewals",
+    "renew_window_days",
+    "grace_days",
+    "returnable_at",
+    "float_group",
+    "return_to",
+    "offline_lend",
+    "offline_cap",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a rule is matched against. ``category`` is the shared one for partners, the home one for own readers."""
+
+    agreements: frozenset[str]
+    home: str
+    category: str
+    item_type: str
+    owner: str
+    place: str
+    age: int | None
+    now: int
+
+
+@dataclass(slots=True)
+class Resolved:
+    """Results after fall-through; ``basis`` names the rule each value came from."""
+
+    lend: bool | None = None
+    period_days: int | None = None
+    hard_due_ms: int | None = None
+    renewals: int | None = None
+    renew_window_days: int | None = None
+    grace_days: int | None = None
+    returnable_at: str | None = None
+    float_group: str | None = None
+    return_to: str | None = None
+    offline_lend: bool | None = None
+    offline_cap: int | None = None
+    basis: tuple[str, ...] = ()
+    matched: int = 0
+    age_excluded: bool = False
+
+
+def _named(policy: Policy, pattern: str, org: str, branch: str | None = None) -> bool:
+    if pattern in ("*", org) or (branch is not None and pattern == branch):
+        return True
+    if pattern.startswith("@"):
+        name = pattern[1:]
+        return name in policy.groups_of(org) or (branch is not None and name in policy.groups_of(branch))
+    return False
+
+
+def _fits(policy: Policy, rule: PolicyRule, case: Case) -> bool:
+    return (
+        (rule.agreement == "*" or rule.agreement in case.agreements)
+        and rule.category in ("*", case.category)
+        and rule.item_type in ("*", case.item_type)
+        and _named(policy, rule.home, case.home)
+        and _named(policy, rule.owner, case.owner)
+        and _named(policy, rule.place, case.place.split("-", 1)[0], case.place)
+        and (rule.valid_from_ms is None or rule.valid_from_ms <= case.now)
+        and (rule.valid_to_ms is None or case.now < rule.valid_to_ms)
+    )
+
+
+def _age_fits(rule: PolicyRule, age: int | None) -> bool:
+    if rule.age_from is None and rule.age_to is None:
+        return True
+    if age is None:
+        return False
+    return (rule.age_from is None or age >= rule.age_from) and (rule.age_to is None or age <= rule.age_to)
+
+
+def resolve(policy: Policy, case: Case) -> Resolved:
+    """All results for a case: the most specific rule that sets a result gives it, less specific ones fill what is unset."""
+    out = Resolved()
+    basis: list[str] = []
+    for rule in policy.rules:
+        if not _fits(policy, rule, case):
+            continue
+        if not _age_fits(rule, case.age):
+            out.age_excluded = True
+            continue
+        out.matched += 1
+        used = False
+        for name in RESULTS:
+            value = getattr(rule, name)
+            if value is not None and getattr(out, name) is None:
+                setattr(out, name, value)
+                used = True
+        if used:
+            basis.append(rule.id)
+    out.basis = tuple(basis)
+    return out
