@@ -70,13 +70,12 @@ class Decision:
         return text(self.primary, lang)
 
     def record(self) -> dict[str, Any]:
-        """The part that goes into an event: integers and strings only."""
+        """The answer's part of what goes into an event (``consortium.record`` adds the facts): integers and strings only."""
         out: dict[str, Any] = {
             "f": self.function,
             "o": self.outcome.value,
             "c": list(self.codes),
             "pv": self.policy_version,
-            "k": [self.known.policy, self.known.cards, self.known.blocks, self.known.loans, self.known.items],
             "s": self.source,
             "m": self.mode.value,
         }

@@ -5,9 +5,8 @@ Every check inside a stage runs; the first stage that denies ends the evaluation
 
 from __future__ import annotations
 
-from consortium.agreement import Agreement, AgreementStatus, LimitScope, LimitSet, Service, Staleness
+from consortium.agreement import Agreement, AgreementStatus, Service, Staleness
 from consortium.bundle import Policy
-from consortium.calendar import DAY_MS
 from consortium.decision import Decision, Mode, Outcome, Route
 from consortium.facts import (
     Assurance,
@@ -25,6 +24,7 @@ from consortium.facts import (
     ReturnFacts,
 )
 from consortium.identity import org_of_branch
+from consortium.lending import due_date, limit_codes
 from consortium.routing import next_destination
 from consortium.rules import Case, Resolved, resolve
 
@@ -341,8 +341,10 @@ def _borrow_agreements(
 
 
 def _rule_codes(rule: Resolved) -> list[str]:
+    if rule.age_excluded:
+        return ["READER_AGE"]
     if rule.lend is None or rule.period_days is None:
-        return ["READER_AGE"] if rule.age_excluded else ["RULE_NONE"]
+        return ["RULE_NONE"]
     return [] if rule.lend else ["ITEM_REFERENCE"]
 
 
@@ -370,54 +372,6 @@ def _stale_borrow(
         if reader.unsynced >= cap:
             codes.append("LIMIT_OFFLINE")
     return codes
-
-
-def _limit_counts(limit: LimitSet, policy: Policy, reader: ReaderFacts, here: str) -> tuple[int, int]:
-    n = value = 0
-    for loans in reader.open_loans:
-        if limit.item_types and loans.item_type not in limit.item_types:
-            continue
-        if limit.scope is LimitScope.LENDER and loans.lender != here:
-            continue
-        if limit.scope is LimitScope.GROUP and limit.group not in policy.groups_of(loans.lender):
-            continue
-        if limit.partners_only and loans.lender == reader.home:
-            continue
-        n += loans.n
-        value += loans.value
-    return n, value
-
-
-def limit_codes(policy: Policy, reader: ReaderFacts, item: ItemFacts, here: str, category: str) -> list[str]:
-    """Codes of every limit the loan would break, in the bundle's order."""
-    codes: list[str] = []
-    for limit in policy.limits:
-        if limit.item_types and item.item_type not in limit.item_types:
-            continue
-        if limit.categories and category not in limit.categories:
-            continue
-        if limit.lender not in ("*", here) or (limit.partners_only and here == reader.home):
-            continue
-        if limit.scope is LimitScope.GROUP and limit.group not in policy.groups_of(here):
-            continue
-        n, value = _limit_counts(limit, policy, reader, here)
-        if n + 1 > limit.max_open:
-            code = "LIMIT_CONSORTIUM"
-            if limit.scope is LimitScope.LENDER:
-                code = "LIMIT_TYPE" if limit.item_types else "LIMIT_LENDER"
-            if code not in codes:
-                codes.append(code)
-        if limit.max_value and value + item.value > limit.max_value and "LIMIT_VALUE" not in codes:
-            codes.append("LIMIT_VALUE")
-    return codes
-
-
-def due_date(policy: Policy, rule: Resolved, place: str, now: int, ends: list[int | None]) -> int:
-    """Due instant: period over the lending branch's calendar, then capped by hard due date and by what ends; never past."""
-    calendar = policy.calendar_of(place)
-    due = calendar.end_of_open_day(now + (rule.period_days or 0) * DAY_MS)
-    caps = [end for end in (rule.hard_due_ms, *ends) if end is not None and end > now]
-    return min([due, *caps])
 
 
 def accept_return(

@@ -45,15 +45,20 @@ def _plain(value: Any) -> Any:
 
 
 def record(decision: Decision, facts: EnterFacts | BorrowFacts | ReturnFacts, now: int) -> dict[str, Any]:
-    """The decision with its facts and its instant, as it goes into an event: integers, strings, lists and objects only."""
+    """The decision with its facts and its instant, as it goes into an event: integers, strings, lists and objects only.
+
+    ``k`` holds the ages of policy, cards, blocks, loans and items at that instant, ms.
+    """
     out = decision.record()
     out["t"] = now
+    known = decision.known
+    out["k"] = [now - asof for asof in (known.policy, known.cards, known.blocks, known.loans, known.items)]
     out["facts"] = _plain(facts)
     return out
 
 
 def facts_of(recorded: dict[str, Any]) -> EnterFacts | BorrowFacts | ReturnFacts:
     """The facts a recorded decision was made from; raises msgspec.ValidationError where the record is not one."""
-    known = Known(*recorded["k"])
+    known = Known(*(recorded["t"] - age for age in recorded["k"]))
     raw = dict(recorded["facts"], known=msgspec.to_builtins(known))
     return msgspec.convert(raw, type=_TYPES[recorded["f"]], strict=False)

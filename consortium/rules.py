@@ -94,7 +94,8 @@ def resolve(policy: Policy, case: Case) -> Resolved:
         if not _fits(policy, rule, case):
             continue
         if not _age_fits(rule, case.age):
-            out.age_excluded = True
+            # A rule that would have lent but for the reader's age, and no more specific one has spoken.
+            out.age_excluded = out.age_excluded or (out.lend is None and rule.lend is True)
             continue
         out.matched += 1
         used = False

@@ -1,0 +1,5 @@
+"""``python -m tongjie``."""
+
+from tongjie.cli import main
+
+main()

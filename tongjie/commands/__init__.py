@@ -1,0 +1,1 @@
+"""The commands of ``tongjie``, one module each."""

@@ -1,0 +1,1 @@
+"""The demo: a whole consortium on one machine, as separate supervised processes."""
