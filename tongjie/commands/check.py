@@ -15,7 +15,7 @@ from tongjie.history import HistoryError, read_history
 
 def database_of(data: Path) -> str:
     """The database URL of a demo or hub data folder."""
-    for candidate in (data / "hub" / "hub.db", data / "hub.db"):
+    for candidate in (data / "hub" / "hub.sqlite", data / "hub.sqlite"):
         if candidate.exists():
             return f"sqlite:///{candidate}"
     raise HistoryError(

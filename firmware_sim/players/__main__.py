@@ -1,0 +1,75 @@
+"""``python -m firmware_sim.players --plan FILE``: plays until its standard input closes or it is told to end."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from firmware_sim.kiosk.kiosk import LoginFailed
+from firmware_sim.kiosk.link import KioskOffline
+from firmware_sim.players.branch import BranchLife
+from firmware_sim.players.kiosk_page import KioskPageError
+from firmware_sim.players.stats import Stats
+from firmware_sim.players.world import World
+
+_TROUBLE = (OSError, EOFError, KioskOffline, KioskPageError, LoginFailed, TimeoutError, asyncio.IncompleteReadError)
+
+
+async def _again(name: str, action: Callable[[], Awaitable[None]], life: BranchLife, stats: Stats) -> None:
+    """A person stays a person when a machine fails: shrugs, waits, comes back."""
+    while True:
+        try:
+            await action()
+        except _TROUBLE as error:
+            stats.counts[f"trouble_{name}"] += 1
+            stats.surprises.append(f"{life.id} {name}: {type(error).__name__}: {error}"[:200])
+            await life.forget_devices()
+            await asyncio.sleep(1.0)
+
+
+async def _play(plan_path: Path) -> None:
+    plan = json.loads(plan_path.read_text("utf-8"))
+    stats = Stats(Path(plan["stats"]))
+    world = World(plan, random.Random(f"players-{plan['seed']}"))
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    lives = [BranchLife(branch, world, stats, float(plan["speed"])) for branch in plan["branches"]]
+    tasks = [
+        asyncio.create_task(_again(name, getattr(life, name), life, stats))
+        for life in lives
+        for name in ("gate", "self_check", "pad_kiosk", "courier")
+    ]
+    print(json.dumps({"kind": "players", "branches": len(lives), "readers": len(world.people)}), flush=True)  # noqa: T201
+    while not stop.is_set():
+        stats.save()
+        failed = next((task for task in tasks if task.done()), None)
+        if failed is not None:
+            failed.result()
+        try:
+            await asyncio.wait_for(stop.wait(), 2.0)
+        except TimeoutError:
+            continue
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    stats.save()
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="players", description="Plays readers and couriers of a demo consortium.")
+    parser.add_argument("--plan", type=Path, required=True)
+    asyncio.run(_play(parser.parse_args().plan))
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

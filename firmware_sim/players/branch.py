@@ -1,0 +1,231 @@
+"""What happens at one branch: people at the gate, at the self-check, at the pad kiosk, and the courier at the door."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from typing import Any
+
+from firmware_sim.branch_client import SimBranchClient
+from firmware_sim.kiosk import SimKiosk, SimKioskSession
+from firmware_sim.players.kiosk_page import KioskPage
+from firmware_sim.players.stats import Stats
+from firmware_sim.players.world import Book, Person, World
+from protocols.sip2 import Message
+
+_CODE = re.compile(r"\(([A-Z_]{2,24})\)\s*$")
+
+MISTYPED_PIN = 0.04
+STRAY_CARD = 0.03
+CASES_AT_GATE = 0.35
+CASES_AT_KIOSK = 0.30
+ODD_ITEM = 0.12
+MOST_BOOKS = 6
+
+
+def code_of(message: Message) -> str:
+    """The reason code a kiosk shows at the end of its screen message, OK where there is none."""
+    for line in message.all("AF"):
+        found = _CODE.search(line)
+        if found:
+            return found.group(1)
+    return "OK"
+
+
+class BranchLife:
+    """The players of one branch. ``seconds`` scales a pause: demo seconds at speed 1."""
+
+    def __init__(self, branch: dict[str, Any], world: World, stats: Stats, speed: float) -> None:
+        self.id: str = branch["id"]
+        self.library: str = branch["library"]
+        self.world = world
+        self.stats = stats
+        self._speed = speed
+        self._control: int = branch["control"]
+        self._page = KioskPage(branch["edge"])
+        sip2 = branch["sip2"]
+        place = (sip2["host"], sip2["port"])
+        self._kiosk = SimKiosk(*place, sip2["user"], sip2["password"], sip2["institution"], location="self-check 1")
+        sorter = branch["sorter"]
+        self._sorter = SimKiosk(*place, sorter["user"], sorter["password"], sip2["institution"], location="sorter")
+        self._client: SimBranchClient | None = None
+
+    def _pause(self, seconds: float) -> float:
+        return seconds * self.world.rng.uniform(0.5, 1.5) / self._speed
+
+    async def _devices(self) -> SimBranchClient:
+        if self._client is None:
+            client = SimBranchClient(self._control)
+            await client.connect()
+            self._client = client
+        return self._client
+
+    async def forget_devices(self) -> None:
+        """Drop the line to the simulated devices; the next use makes it again."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    # --- gate ------------------------------------------------------------------------------------------------------
+
+    async def gate(self) -> None:
+        """One person at the gate."""
+        await asyncio.sleep(self._pause(3.0))
+        rng = self.world.rng
+        person = self.world.somebody(CASES_AT_GATE)
+        stray = rng.random() < STRAY_CARD
+        direction = "OUT" if person.inside == self.id and rng.random() < 0.7 else "IN"
+        card = f"04{rng.getrandbits(48):012X}" if stray else person.card
+        seen = await (await self._devices()).tap(card, direction)
+        self.stats.counts["taps"] += 1
+        if seen.opened:
+            self.stats.counts["gate_opened"] += 1
+            self.stats.tap_ms.append(seen.ms)
+            if not stray:
+                person.inside = self.id if direction == "IN" else None
+        else:
+            self.stats.counts["gate_stayed_closed"] += 1
+
+    # --- self-check over SIP2 --------------------------------------------------------------------------------------
+
+    async def self_check(self) -> None:
+        """One person at the SIP2 self-check: shows the card, borrows a few books, or gives some back."""
+        await asyncio.sleep(self._pause(6.0))
+        rng = self.world.rng
+        person = self.world.somebody(CASES_AT_KIOSK)
+        pin = person.pin
+        if pin is not None and rng.random() < MISTYPED_PIN:
+            pin = f"{(int(pin) + 1) % 10_000:04d}"
+        session = await self._kiosk.session(person.reader_no, pin, rng.choice(("019", "001")))
+        status = await session.status()
+        self.stats.counts["kiosk_sessions"] += 1
+        if status.get("CQ") == "N" and pin is not None:
+            self.stats.denied[code_of(status)] += 1
+            await session.end()
+            return
+        await session.information()
+        if person.bag and rng.random() < 0.4:
+            await self._give_back_at_kiosk(person)
+        elif len(person.bag) < MOST_BOOKS:
+            await self._borrow_at_kiosk(person, session)
+        await session.end()
+
+    async def _borrow_at_kiosk(self, person: Person, session: SimKioskSession) -> None:
+        for book in self.world.take(
+            self.id, self.world.rng.randint(1, 3), ordinary=self.world.rng.random() >= ODD_ITEM
+        ):
+            await session.item(book.item_no)
+            began = time.perf_counter()
+            reply = await session.checkout(
+                f"{book.owner}:{book.item_no}" if book.owner != self.library else book.item_no
+            )
+            self.stats.counts["checkouts_tried"] += 1
+            if reply.fixed.get("ok") == "1":
+                self.stats.checkout_ms.append((time.perf_counter() - began) * 1000)
+                self.stats.counts["checkouts"] += 1
+                person.bag.append(book)
+            else:
+                self.stats.denied[code_of(reply)] += 1
+                self.world.shelve(book, self.id)
+
+    async def _give_back_at_kiosk(self, person: Person) -> None:
+        for book in [person.bag.pop() for _ in range(min(2, len(person.bag)))]:
+            reply = await self._kiosk.checkin(book.item_no)
+            self._after_return(book, reply.fixed.get("ok") == "1", reply.get("CT"), person)
+
+    def _after_return(self, book: Book, ok: bool, destination: str | None, person: Person) -> None:
+        if not ok:
+            self.stats.counts["returns_refused"] += 1
+            person.bag.append(book)
+            return
+        self.stats.counts["returns"] += 1
+        if destination and destination != self.id:
+            self.stats.counts["returns_away"] += 1
+            self.world.send(book, destination, time.monotonic() + self._pause(10.0))
+        else:
+            self.world.shelve(book, self.id)
+
+    # --- the edge's own kiosk with its pad -------------------------------------------------------------------------
+
+    async def pad_kiosk(self) -> None:
+        """One person at the pad: lays a stack down and borrows it, or gives it back without a card."""
+        await asyncio.sleep(self._pause(9.0))
+        rng = self.world.rng
+        person = self.world.somebody(CASES_AT_KIOSK / 2)
+        if person.bag and rng.random() < 0.5:
+            books = [person.bag.pop() for _ in range(min(3, len(person.bag)))]
+            await self._on_pad(books, lambda: self._return_on_pad(books, person))
+        elif len(person.bag) < MOST_BOOKS:
+            books = self.world.take(self.id, rng.randint(1, 3))
+            await self._on_pad(books, lambda: self._borrow_on_pad(books, person))
+
+    async def _on_pad(self, books: list[Book], action: Any) -> None:
+        devices = await self._devices()
+        for book in books:
+            blocks = book.blocks(self.world.isil[book.owner])
+            await devices.place(book.uid, dsfid=0x3E, afi=book.afi, blocks=blocks)
+        try:
+            await self._settled(len(books))
+            await action()
+        finally:
+            for book in books:
+                lifted = await devices.lift(book.uid)
+                if lifted is not None:
+                    book.afi = lifted
+
+    async def _settled(self, count: int) -> None:
+        for _ in range(40):
+            pad = await self._page.press("GET", "pad")
+            if len(pad.get("items", ())) >= count:
+                return
+            await asyncio.sleep(0.15)
+        self.stats.counts["pad_timeouts"] += 1
+
+    async def _borrow_on_pad(self, books: list[Book], person: Person) -> None:
+        shown = await self._page.press(
+            "POST", "identify", {"number": person.reader_no, "pin": person.pin or "", "lang": "zh"}
+        )
+        answers: dict[tuple[str, str], dict[str, Any]] = {}
+        if "session" in shown:
+            done = await self._page.press("POST", "borrow", {"session": shown["session"]})
+            answers = {(row["owner"], row["item_no"]): row for row in done.get("items", ())}
+            await self._page.press("POST", "end", {"session": shown["session"]})
+        else:
+            self.stats.denied[str(shown.get("code", "UNKNOWN"))] += 1
+        for book in books:
+            answer = answers.get((book.owner, book.item_no))
+            if answer is None or answer["outcome"] != "ALLOW":
+                if answer is not None:
+                    self.stats.denied[str(answer["code"])] += 1
+                self.world.shelve(book, self.id)
+                continue
+            self.stats.counts["pad_checkouts"] += 1
+            self.stats.counts["unsecured"] += bool(answer.get("unsecured"))
+            person.bag.append(book)
+
+    async def _return_on_pad(self, books: list[Book], person: Person) -> None:
+        done = await self._page.press("POST", "return", {})
+        answers = {(row["owner"], row["item_no"]): row for row in done.get("items", ())}
+        for book in books:
+            answer = answers.get((book.owner, book.item_no))
+            ok = answer is not None and str(answer.get("code", "")).startswith("RETURN_")
+            self.stats.counts["secured"] += bool(answer and answer.get("secured"))
+            self._after_return(book, ok, answer.get("dest") if answer else None, person)
+
+    # --- courier ---------------------------------------------------------------------------------------------------
+
+    async def courier(self) -> None:
+        """The courier empties a crate into the sorter."""
+        await asyncio.sleep(self._pause(5.0))
+        for book in self.world.arrived(self.id, time.monotonic(), 5):
+            reply = await self._sorter.checkin(book.item_no)
+            if reply.fixed.get("ok") == "1":
+                self.stats.counts["transits_received"] += 1
+                destination = reply.get("CT")
+                if destination and destination != self.id:
+                    self.world.send(book, destination, time.monotonic() + self._pause(10.0))
+                else:
+                    self.world.shelve(book, self.id)
+            else:
+                self.world.send(book, self.id, time.monotonic() + self._pause(5.0))

@@ -1,0 +1,101 @@
+"""Where the players' cards and books are: the physical truth, kept apart from everything the consortium believes."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from protocols.iso28560 import encode_part3
+
+
+@dataclass(slots=True)
+class Person:
+    """A reader of the demo: a card in a pocket, books in a bag."""
+
+    library: str
+    reader_no: str
+    pin: str | None
+    card: str
+    case: str
+    bag: list[Book] = field(default_factory=list)
+    inside: str | None = None
+
+
+@dataclass(slots=True)
+class Book:
+    """A physical item with its tag."""
+
+    owner: str
+    item_no: str
+    item_type: str
+    home: str
+    uid: str
+    at: str | None = None
+    afi: int = 0x07
+
+    def blocks(self, isil: str) -> str:
+        """User memory of its tag, hex: ISO 28560-3 by the real codec."""
+        return encode_part3(self.item_no, isil, usage=1, parts=1, part=1, size=34).ljust(36, b"\0").hex().upper()
+
+
+def uid_of(number: int) -> str:
+    """A chip number as an ISO 15693 chip of NXP has it: E0 04 01, then the serial."""
+    return f"E00401{(number * 2_654_435_761) & 0xFFFFFFFFFF:010X}"
+
+
+class World:
+    """All of the players' things. Readers and items marked free in the plan are not in it."""
+
+    def __init__(self, plan: dict[str, Any], rng: random.Random) -> None:
+        self.rng = rng
+        self.isil: dict[str, str] = plan["isil"]
+        self.branches: list[str] = [branch["id"] for branch in plan["branches"]]
+        self.people = [
+            Person(*(row[k] for k in ("library", "reader_no", "pin", "card", "case"))) for row in plan["readers"]
+        ]
+        self.shelves: dict[str, list[Book]] = defaultdict(list)
+        self.crates: dict[str, list[tuple[float, Book]]] = defaultdict(list)
+        for number, row in enumerate(plan["items"]):
+            book = Book(row["owner"], row["item_no"], row["type"], row["branch"], uid_of(number + 1), at=row["branch"])
+            self.shelves[row["branch"]].append(book)
+        self._by_case: dict[str, list[Person]] = defaultdict(list)
+        for person in self.people:
+            self._by_case[person.case].append(person)
+        self._cases = sorted(case for case in self._by_case if case)
+        self._turn = 0
+
+    def somebody(self, share_of_cases: float) -> Person:
+        """A reader; with this probability one of those who stand for a refusal, each case in its turn."""
+        if self._cases and self.rng.random() < share_of_cases:
+            self._turn += 1
+            return self.rng.choice(self._by_case[self._cases[self._turn % len(self._cases)]])
+        return self.rng.choice(self._by_case[""])
+
+    def take(self, branch: str, count: int, *, ordinary: bool = True) -> list[Book]:
+        """Books from a shelf, taken off it."""
+        shelf = self.shelves[branch]
+        wanted = [book for book in shelf if not ordinary or book.item_type == "BOOK"]
+        taken = self.rng.sample(wanted, min(count, len(wanted)))
+        for book in taken:
+            shelf.remove(book)
+            book.at = None
+        return taken
+
+    def shelve(self, book: Book, branch: str) -> None:
+        """Put a book on a shelf."""
+        book.at = branch
+        self.shelves[branch].append(book)
+
+    def send(self, book: Book, branch: str, due: float) -> None:
+        """Put a book into the courier's crate for a branch; it arrives at ``due`` (monotonic seconds)."""
+        book.at = None
+        self.crates[branch].append((due, book))
+
+    def arrived(self, branch: str, now: float, most: int) -> list[Book]:
+        """Books the courier has brought to a branch by now, taken out of the crate."""
+        ready = [entry for entry in self.crates[branch] if entry[0] <= now][:most]
+        for entry in ready:
+            self.crates[branch].remove(entry)
+        return [book for _, book in ready]
