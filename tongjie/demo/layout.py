@@ -195,7 +195,8 @@ def _plan(folder: Path, lock: IO[str], seed: int, speed: float, ports: str) -> L
     )
 
 
-def _secret_file(path: Path, text: str) -> None:
+def secret_file(path: Path, text: str) -> None:
+    """Write a file that its owner alone may read."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
         out.write(text)
@@ -207,19 +208,19 @@ def write_configuration(layout: Layout) -> None:
 
     master = secrets.token_bytes(32)
     folder = layout.folder
-    _secret_file(folder / "hub" / "master.key", master.hex())
-    _secret_file(folder / "hub.toml", _hub_toml(layout))
+    secret_file(folder / "hub" / "master.key", master.hex())
+    secret_file(folder / "hub.toml", _hub_toml(layout))
     load = dict(layout.data)
     load["nodes"] = [{"node": b.node, "org": b.library, "branch": b.id, "token": b.node_token} for b in layout.branches]
     load["staff"] = [
         {"username": "demo", "password": layout.staff_password, "role": "consortium_admin", "library": "*"}
     ]
     load["api_tokens"] = [{"name": "demo", "token": layout.staff_token, "scopes": ["*"], "library": "*"}]
-    _secret_file(folder / "consortium.json", json.dumps(load, ensure_ascii=False))
+    secret_file(folder / "consortium.json", json.dumps(load, ensure_ascii=False))
     for branch in layout.branches:
         (folder / branch.id).mkdir()
-        _secret_file(folder / branch.id / "site.key", site_key(master, branch.library).hex())
-        _secret_file(folder / f"edge-{branch.id}.toml", _edge_toml(layout, branch))
+        secret_file(folder / branch.id / "site.key", site_key(master, branch.library).hex())
+        secret_file(folder / f"edge-{branch.id}.toml", _edge_toml(layout, branch))
 
 
 def _hub_toml(layout: Layout) -> str:
@@ -325,7 +326,7 @@ def write_plan(layout: Layout) -> Path:
         ],
     }  # fmt: skip
     path = layout.folder / "plan.json"
-    _secret_file(path, json.dumps(plan_file, ensure_ascii=False))
+    secret_file(path, json.dumps(plan_file, ensure_ascii=False))
     return path
 
 
@@ -376,7 +377,7 @@ def write_demo_json(layout: Layout) -> Path:
     }  # fmt: skip
     path = layout.folder / "demo.json"
     draft = path.with_suffix(".new")
-    _secret_file(draft, json.dumps(content, ensure_ascii=False))
+    secret_file(draft, json.dumps(content, ensure_ascii=False))
     os.replace(draft, path)
     return path
 

@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from hub.load import load as load_consortium
 
@@ -16,18 +17,16 @@ from hub.store.engine import Store
 from hub.store.migrate import upgrade
 
 
-async def _load(config_path: Path, file: Path) -> int:
+async def load_file(config_path: Path, data: dict[str, Any]) -> None:
+    """Make the store of a hub's configuration ready and load a consortium into it. Raises ConfigError."""
     config = load(config_path)
     prepare(config)
     await asyncio.to_thread(upgrade, config.database)
     store = Store(config.database)
-    data = json.loads(file.read_text("utf-8"))
     try:
         await load_consortium(store, data, master_key(config), int(time.time() * 1000), cost=config.pin)
     finally:
         await store.close()
-    print(json.dumps({"loaded": {"readers": len(data["readers"]), "items": len(data["items"])}}), flush=True)
-    return 0
 
 
 def main() -> None:
@@ -37,7 +36,9 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     words = parser.parse_args()
     try:
-        sys.exit(asyncio.run(_load(words.config, words.file)))
+        data = json.loads(words.file.read_text("utf-8"))
+        asyncio.run(load_file(words.config, data))
+        print(json.dumps({"loaded": {"readers": len(data["readers"]), "items": len(data["items"])}}), flush=True)
     except (ConfigError, OSError, ValueError) as error:
         print(str(error), file=sys.stderr)
         sys.exit(2)
