@@ -13,6 +13,8 @@ from typing import Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 DRIVER_GROUP = "tongjie.drivers"
 """Entry-point group in which a package names its drivers: ``kind = "module:factory"``."""
+_OURS = {"osdp": "drivers.gate.osdp:build", "feig": "drivers.rfid.feig:build"}
+"""Our own drivers, loaded by name when asked for; a checkout that was never installed has them too."""
 
 State: TypeAlias = Literal["online", "degraded", "offline"]
 Fact: TypeAlias = str | int
@@ -119,7 +121,9 @@ class OpenGate:
 
 @dataclass(frozen=True, slots=True)
 class ShowDenied:
-    """Show and sound a refusal at the cardreader."""
+    """Show and sound a refusal at cardreader ``reader_no`` of the device."""
+
+    reader_no: int = 0
 
 
 Command: TypeAlias = OpenGate | ShowDenied
@@ -170,7 +174,7 @@ class Gate(Driver, Protocol):
     async def open(self, tenths: int) -> None:
         """Open for ``tenths`` of a second; returns when the device confirmed it, raises `DriverError` otherwise."""
 
-    async def deny(self) -> None:
+    async def deny(self, reader_no: int = 0) -> None:
         """Show a refusal; raises `DriverError` where the device did not take it."""
 
     async def execute(self, command: Command) -> None:
@@ -196,8 +200,8 @@ class DriverFactory(Protocol):
 
 
 def discover() -> dict[str, EntryPoint]:
-    """Find every installed driver by kind; the first package to claim a kind has it."""
-    found: dict[str, EntryPoint] = {}
+    """Find every driver by kind: ours, then those of installed packages; the first to claim a kind has it."""
+    found = {name: EntryPoint(name, value, DRIVER_GROUP) for name, value in _OURS.items()}
     for point in entry_points(group=DRIVER_GROUP):
         found.setdefault(point.name, point)
     return found

@@ -13,6 +13,7 @@ import errno
 import os
 import socket
 import stat
+import termios
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -267,7 +268,7 @@ async def open_port(url: str, *, baudrate: int = 9600, parity: Parity = "N", tim
             await port.made.wait()
     except TimeoutError as error:
         raise PortError("PORT_UNREACHABLE", f"the {where.scheme} port did not open in {timeout_s} s") from error
-    except OSError as error:
+    except (OSError, termios.error) as error:
         raise _explain(error, where) from error
     return port
 
@@ -285,7 +286,7 @@ class RawPort:
         try:
             if self.fd is None:
                 return bytes(self._line.read(min(most, self._line.in_waiting)))
-            data = os.read(self.fd, most)
+            data = os.read(self.fd, max(most, 1))
         except BlockingIOError:
             return b""
         except (OSError, TypeError) as error:
@@ -323,9 +324,9 @@ def open_raw(url: str, *, baudrate: int = 9600, parity: Parity = "N", timeout_s:
             peer.setblocking(False)
             return RawPort(peer, peer.fileno())
         line = _open_line(where)
-        os.set_blocking(line.fileno(), False)
+        _tell_empty_from_gone(line.fileno())
         return RawPort(line, line.fileno())
-    except OSError as error:
+    except (OSError, termios.error) as error:
         raise _explain(error, where) from error
 
 
@@ -337,6 +338,14 @@ def _open_line(where: PortUrl) -> Any:
     if not stat.S_ISCHR(os.stat(where.path).st_mode):
         raise OSError(errno.ENODEV, "not a character device")
     return serial.Serial(where.path, baudrate=where.baudrate, parity=parity, exclusive=True, timeout=0, write_timeout=0)
+
+
+def _tell_empty_from_gone(fd: int) -> None:
+    """With the serial library's VMIN 0 an empty line reads as b"", exactly as a hang-up does; with 1 it is EAGAIN."""
+    os.set_blocking(fd, False)
+    attributes = termios.tcgetattr(fd)
+    attributes[6][termios.VMIN] = 1
+    termios.tcsetattr(fd, termios.TCSANOW, attributes)
 
 
 def _open_rfc2217(where: PortUrl, timeout_s: float) -> Any:
@@ -359,8 +368,8 @@ _CODES = {
 }
 
 
-def _explain(error: OSError, where: PortUrl) -> PortError:
+def _explain(error: Exception, where: PortUrl) -> PortError:
     if where.scheme in ("tcp", "rfc2217"):
         return PortError("PORT_UNREACHABLE", f"nothing answers at the {where.scheme} address")
-    code, message = _CODES.get(error.errno or 0, ("PORT_LOST", "the port could not be set up"))
+    code, message = _CODES.get(getattr(error, "errno", None) or 0, ("PORT_LOST", "the port could not be set up"))
     return PortError(code, message)

@@ -20,6 +20,7 @@ __all__ = [
     "Malformed",
     "Source",
     "Truncated",
+    "decode_exactly",
 ]
 
 MAX_FRAME = 4096
@@ -120,6 +121,18 @@ class Framing(Protocol[F_co]):
     def decode(self, raw: bytes) -> F_co:
         """Return the frame in `raw`, which has the measured length; raises `FrameError`."""
         ...
+
+
+def decode_exactly(framing: Framing[F], raw: bytes) -> F:
+    """Return the one frame that `raw` is; raises `Truncated`, `Malformed` or `BadCheck`."""
+    length = framing.measure(raw[:8])
+    if length < 0:
+        raise Malformed("no frame of this kind starts so")
+    if length == 0 or length > len(raw):
+        raise Truncated(f"the frame says {length or 'more'} bytes, {len(raw)} are here")
+    if length < len(raw):
+        raise Malformed(f"{len(raw) - length} bytes after the end of the frame")
+    return framing.decode(raw)
 
 
 class Framer(Generic[F]):

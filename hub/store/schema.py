@@ -69,6 +69,7 @@ cursors = Table(
     Column("upto", BigInteger, nullable=False),
     Column("chain", String(64), nullable=False),
     Column("t", BigInteger, nullable=False),
+    Column("top", BigInteger, nullable=False, default=0),  # highest seq held; above upto = there is a hole
     PrimaryKeyConstraint("node", "epoch"),
 )
 
@@ -82,6 +83,7 @@ quarantine = Table(
     Column("code", String(40), nullable=False),
     Column("body", Text, nullable=False),
     Column("t_arr", BigInteger, nullable=False),
+    Column("hash", String(64)),  # as the node stated it: the next event chains to it
     UniqueConstraint("node", "epoch", "seq", "code", name="uq_quarantine_id"),
 )
 
@@ -97,7 +99,7 @@ item_state = Table(
     Column("circ_branch", String(32), nullable=False),
     Column("loan_id", String(160)),
     Column("transit_id", String(160)),
-    Column("history", Text, nullable=False),  # consortium.states.ItemHistory as JSON, the fold's own memory
+    Column("history", Text, nullable=False),  # the fold's memory: an ItemHistory with its open loan and transit only
     PrimaryKeyConstraint("owner", "item_no"),
     Index("ix_item_state_branch", "branch", "status"),
 )
@@ -174,6 +176,21 @@ conflicts = Table(
     Column("events", JSON, nullable=False),
     Column("t", BigInteger, nullable=False),
     Column("state", String(12), nullable=False),
+    Column("resolution", String(16)),  # "facts": a later fact made them agree, nobody had to
+)
+
+presence = Table(  # the visit fold's memory of a reader at a branch: its last event and its open visit
+    "presence",
+    metadata,
+    Column("rid", String(32), nullable=False),
+    Column("branch", String(32), nullable=False),
+    Column("t_eff", BigInteger, nullable=False),
+    Column("node", String(64), nullable=False),
+    Column("epoch", String(64), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("visit_id", String(160)),
+    PrimaryKeyConstraint("rid", "branch"),
+    Index("ix_presence_branch", "branch", "visit_id"),
 )
 
 decisions = Table(
@@ -198,7 +215,7 @@ decisions = Table(
 devices = Table(
     "devices",
     metadata,
-    Column("id", String(64), primary_key=True),
+    Column("id", String(64), nullable=False),  # the branch's own name for it: unique within its node
     Column("node", String(64), nullable=False),
     Column("branch", String(32), nullable=False),
     Column("kind", String(24), nullable=False),
@@ -206,6 +223,7 @@ devices = Table(
     Column("since", BigInteger, nullable=False),
     Column("last_seen", BigInteger, nullable=False),
     Column("facts", JSON, nullable=False),
+    PrimaryKeyConstraint("node", "id"),
 )
 
 nodes = Table(
@@ -274,6 +292,17 @@ site_readers = Table(  # (library, srid) -> rid: what an edge calls a reader
     Index("ix_site_readers_rid", "rid"),
 )
 
+site_tokens = Table(  # (library, token) -> reader: what an edge shows the hub of a card or number
+    "site_tokens",
+    metadata,
+    Column("org", String(16), nullable=False),
+    Column("token", String(64), nullable=False),
+    Column("rid", String(32), nullable=False),
+    Column("uid", String(40)),  # the card it was made from; NULL = made from the reader's number
+    PrimaryKeyConstraint("org", "token"),
+    Index("ix_site_tokens_rid", "rid"),
+)
+
 items = Table(
     "items",
     metadata,
@@ -324,6 +353,24 @@ sites = Table(  # the replica's version counter per library; generation rises at
     Column("org", String(16), primary_key=True),
     Column("generation", Integer, nullable=False),
     Column("version", BigInteger, nullable=False),
+)
+
+site_deltas = Table(  # one row = one version step of one library's replica, kept while an edge may still need it
+    "site_deltas",
+    metadata,
+    Column("org", String(16), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("t", BigInteger, nullable=False),
+    Column("rows", Text),  # JSON list of replica rows; NULL = only a snapshot carries this step
+    Column("includes", Text, nullable=False),  # JSON: node -> [epoch, upto] contained at this version
+    PrimaryKeyConstraint("org", "version"),
+)
+
+imports = Table(  # consortium files that were loaded, so that loading one again changes nothing
+    "imports",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("t", BigInteger, nullable=False),
 )
 
 staff = Table(

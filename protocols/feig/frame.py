@@ -12,7 +12,7 @@ from typing import Literal
 
 from protocols import frames
 from protocols.crc import crc_mcrf4xx
-from protocols.frames import BadCheck, LocalFrameError, Malformed, Truncated
+from protocols.frames import BadCheck, LocalFrameError, Truncated
 
 __all__ = ["ANY_ADDRESS", "Form", "Frame", "Framer"]
 
@@ -67,14 +67,7 @@ class Frame:
     @classmethod
     def from_bytes(cls, raw: bytes) -> "Frame":
         """Decode exactly one frame; raises `Truncated`, `Malformed` or `BadCheck` (whose `right` is the CRC as it is sent)."""
-        length = _FRAMING_BOTH.measure(raw[:8])
-        if length < 0:
-            raise Malformed("no FEIG frame starts like this")
-        if length == 0 or length > len(raw):
-            raise Truncated(f"the frame says {length or 'more'} bytes, {len(raw)} are here")
-        if length < len(raw):
-            raise Malformed(f"{len(raw) - length} bytes after the end of the frame")
-        return _FRAMING_BOTH.decode(raw)
+        return frames.decode_exactly(_FRAMING_BOTH, raw)
 
 
 class _Framing:
@@ -105,6 +98,7 @@ class _Framing:
             raise BadCheck(
                 "the CRC of the frame is wrong",
                 frame="advanced" if advanced else "standard",
+                crc="bad",
                 right=right.to_bytes(2, "little").hex().upper(),
             )
         if advanced:

@@ -13,10 +13,10 @@ from typing import Literal
 from protocols.sip2.checksum import az_of_sum, byte_sum, code_point_sum
 from protocols.sip2.dates import is_date
 from protocols.sip2.errors import LocalProtocolError, RemoteProtocolError
-from protocols.sip2.fields import FIELDS, MAX_VALUE, SECRET
+from protocols.sip2.fields import FIELDS, MAX_VALUE, PRIVATE, SECRET
 from protocols.sip2.messages import LAYOUTS, RESENDS, Checksum, Layout, Message
 
-__all__ = ["build", "code_of", "mask", "parse", "seal"]
+__all__ = ["build", "code_of", "mask", "parse", "seal", "shown"]
 
 SumOver = Literal["bytes", "code_points"]
 
@@ -142,7 +142,7 @@ def _deviation(text: str, layout: Layout) -> tuple[dict[str, str], int]:
 
 def _skip_stray(text: str, at: int) -> int:
     """Past one stray digit, blanks and stray delimiters between the fixed part and the first field."""
-    if text[at].isdigit() and (at + 1 == len(text) or text[at + 1].isalpha()):
+    if text[at].isdigit() and not text[at + 1 : at + 2].isdigit():
         at += 1
     while at < len(text) and text[at] in "| ":
         at += 1
@@ -184,7 +184,9 @@ def build(
             "fixed_part", f"Message {code} needs {missing.args[0]} in its fixed part.", message_code=code
         ) from missing
     if tuple(map(len, values)) != layout.widths:
-        wrong = [name for name, value, width in zip(layout.names, values, layout.widths, strict=True) if len(value) != width]
+        wrong = [
+            name for name, value, width in zip(layout.names, values, layout.widths, strict=True) if len(value) != width
+        ]
         raise LocalProtocolError("fixed_part", f"Message {code}: wrong width of {', '.join(wrong)}.", message_code=code)
     words = [name + value for name, value in fields]
     text = f"{code}{''.join(values)}{'|'.join(words)}|" if words else code + "".join(values)
@@ -218,3 +220,12 @@ def mask(text: str, hidden: frozenset[str] = SECRET) -> str:
     _, at = _fixed_part(text, layout)
     shown = [part[:2] + _MASKED if part[:2] in hidden else part for part in text[at:].split("|")]
     return text[:at] + "|".join(shown)
+
+
+def shown(message: Message, hidden: frozenset[str] = PRIVATE) -> str:
+    """A message as a log may show it: code, fixed part, fields, masked where hidden or unknown.
+
+    An unknown field may be a value whose identifier was forgotten.
+    """
+    fields = (f"{name}{_MASKED if name in hidden or name not in FIELDS else value}" for name, value in message.fields)
+    return f"{message.code}{''.join(message.fixed.values())}{'|'.join(fields)}"

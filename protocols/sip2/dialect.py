@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+
+from protocols.sip2.codec import parse
+from protocols.sip2.errors import RemoteProtocolError
+from protocols.sip2.messages import RESENDS, Message
 
 __all__ = ["Dialect", "guess_encoding"]
 
-# Tried in this order for bytes that are no ASCII. UTF-8 proves itself by its form; GB18030 takes nearly anything else
-# that is Chinese; Latin-1 takes all.
 _CANDIDATES = ("utf-8", "gb18030")
 
 
@@ -24,17 +27,43 @@ class Dialect:
     encoding: str = "utf-8"
     encoding_settled: bool = False
 
-    def settle(self, frame: bytes) -> None:
-        """Learn the encoding from the first frame that is not ASCII, if the configured one cannot read it."""
-        if self.encoding_settled or frame.isascii():
-            return
-        for name in (self.encoding, *_CANDIDATES):
-            try:
-                frame.decode(name)
-            except UnicodeDecodeError:
+    def read(self, frame: bytes) -> Message:
+        """Parse a frame and learn from it. Raises what `parse` raises."""
+        settled = self.encoding_settled or frame.isascii()
+        message = parse(frame, self.encoding) if settled else self._settle(frame)
+        if message.code not in RESENDS:
+            self.error_detection = message.checksum != "none"
+        return message
+
+    def _settle(self, frame: bytes) -> Message:
+        """Keep the configured encoding if it reads the frame; else look once for another that does.
+
+        A frame with a bad checksum settles nothing: its bytes are not what the kiosk sent.
+        """
+        for name in (self.encoding, *(name for name in _CANDIDATES if name != self.encoding)):
+            if not _reads_as(frame, name, asked=name == self.encoding):
                 continue
-            self.encoding, self.encoding_settled = name, True
-            return
+            try:
+                message = parse(frame, name)
+            except RemoteProtocolError:
+                continue
+            if message.checksum != "bad":
+                self.encoding, self.encoding_settled = name, True
+                return message
+        return parse(frame, self.encoding)
+
+
+def _reads_as(frame: bytes, name: str, *, asked: bool) -> bool:
+    """Whether a frame is text in this encoding, which is the configured one where `asked`.
+
+    GB18030 takes a lone Latin-1 letter and the ASCII after it, even the delimiter, for one character. Chinese text has
+    neighbours, so two characters side by side are asked for.
+    """
+    try:
+        text = frame.decode(name)
+    except UnicodeDecodeError:
+        return False
+    return asked or name == "utf-8" or any(not a.isascii() and not b.isascii() for a, b in pairwise(text))
 
 
 def guess_encoding(data: bytes) -> str:

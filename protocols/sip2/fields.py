@@ -42,7 +42,7 @@ MAX_VALUE = 255
 """Characters of a value (SIP2 2.00: 0 to 255). Longer ones are accepted from peers and never sent."""
 
 # A delimiter inside a title would end the field early: the full-width bar reads the same.
-_UNFIT = {ord("|"): "｜", **{code: " " for code in range(32)}, 127: " "}
+_UNFIT = {ord("|"): "｜", **dict.fromkeys(range(32), " "), 127: " "}
 
 
 def clean_value(text: str) -> str:

@@ -36,7 +36,7 @@ class Framer:
         self._scanned = 0
         self._max_length = max_length
         self._dropping = False
-        self._ended_by_cr = False
+        self._after_cr = False
         self.terminator: bytes | None = None
 
     def receive(self, data: bytes) -> None:
@@ -54,22 +54,19 @@ class Framer:
         Raises RemoteProtocolError `frame_too_long` once for an endless frame; the next call goes on after its end.
         """
         while True:
-            self._join_crlf()
+            self._finish_crlf()
             found = _END.search(self._buffer, self._scanned)
             if found is None:
-                self._scanned = len(self._buffer)
-                if self._dropping:
-                    self._clear()
-                elif self._scanned > self._max_length:
-                    self._dropping = True
-                    self._clear()
-                    raise self._too_long()
-                return NEED_DATA
+                return self._wait()
             end = found.start()
             frame = bytes(self._buffer[:end])
-            self._learn(self._buffer[end])
+            was_cr = self._buffer[end] == _CR
             del self._buffer[: end + 1]
             self._scanned = 0
+            if self.terminator is None:
+                self.terminator = b"\r" if was_cr else b"\n"
+            self._after_cr = was_cr
+            self._finish_crlf()
             if self._dropping:
                 self._dropping = False
                 continue
@@ -79,27 +76,24 @@ class Framer:
             if frame:
                 return frame
 
-    def _learn(self, byte: int) -> None:
-        if byte == _CR:
-            self._ended_by_cr = True
-            if self.terminator is None:
-                self.terminator = b"\r"
-            self._join_crlf(after=1)
-        elif self.terminator is None:
-            self.terminator = b"\n"
-
-    def _join_crlf(self, after: int = 0) -> None:
+    def _finish_crlf(self) -> None:
         """LF straight after the CR that ended a frame belongs to it, even when it comes in a later chunk."""
-        if not self._ended_by_cr:
-            return
-        at = self._buffer.find(_CR) + 1 if after else 0
-        if at < len(self._buffer):
-            if self._buffer[at] == _LF:
+        if self._after_cr and self._buffer:
+            self._after_cr = False
+            if self._buffer[0] == _LF:
                 self.terminator = b"\r\n"
-                if not after:
-                    del self._buffer[:1]
-                    self._scanned = 0
-            self._ended_by_cr = after == 1
+                del self._buffer[0]
+
+    def _wait(self) -> Literal[NeedData.NEED_DATA]:
+        """No terminator in sight: keep what came, unless it is already too much."""
+        self._scanned = len(self._buffer)
+        if not self._dropping and self._scanned <= self._max_length:
+            return NEED_DATA
+        self._clear()
+        if self._dropping:
+            return NEED_DATA
+        self._dropping = True
+        raise self._too_long()
 
     def _clear(self) -> None:
         self._buffer.clear()

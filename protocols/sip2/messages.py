@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["BX_ORDER", "LAYOUTS", "REPLY_OF", "REQUESTS", "RESENDS", "Checksum", "Layout", "Message"]
+__all__ = ["BX_ORDER", "LAYOUTS", "REPLY_OF", "REQUESTS", "RESENDS", "TITLES", "Checksum", "Layout", "Message"]
 
 Checksum = Literal["ok", "bad", "none"]
 
@@ -185,3 +185,15 @@ BX_ORDER: tuple[str, ...] = (
     "23", "11", "09", "01", "99", "97", "93", "63", "35", "37", "17", "19", "25", "15", "29", "65",
 )  # fmt: skip
 """The requests in the order of BX, one Y or N each; 97 stands for both resend messages."""
+
+TITLES: dict[str, str] = {
+    "01": "Block Patron", "09": "Checkin", "10": "Checkin Response", "11": "Checkout", "12": "Checkout Response",
+    "15": "Hold", "16": "Hold Response", "17": "Item Information", "18": "Item Information Response",
+    "19": "Item Status Update", "20": "Item Status Update Response", "23": "Patron Status Request",
+    "24": "Patron Status Response", "25": "Patron Enable", "26": "Patron Enable Response", "29": "Renew",
+    "30": "Renew Response", "35": "End Patron Session", "36": "End Session Response", "37": "Fee Paid",
+    "38": "Fee Paid Response", "63": "Patron Information", "64": "Patron Information Response", "65": "Renew All",
+    "66": "Renew All Response", "93": "Login", "94": "Login Response", "96": "Request SC Resend",
+    "97": "Request ACS Resend", "98": "ACS Status", "99": "SC Status",
+}  # fmt: skip
+"""The standard's own names of the messages."""

@@ -1,0 +1,1 @@
+"""Drivers of gates and doors: what lets people in."""

@@ -1,0 +1,1 @@
+"""Drivers of RFID readers: pads that read and secure the tags of items."""

@@ -1,0 +1,286 @@
+"""Facts at an edge: the replica ⊕ the edge's own later events (domain §6), gathered for the decision functions.
+
+Nothing here decides. Whoever decides asks for facts, calls a function of ``consortium.decisions``, and records the facts with
+the answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from consortium.facts import (
+    BorrowFacts,
+    CardFacts,
+    Device,
+    EnterFacts,
+    ItemFacts,
+    ItemStatus,
+    OpenLoans,
+    ReaderFacts,
+    Relation,
+    ReturnFacts,
+)
+from consortium.identity import IdentityError, ItemKey, TokenKind, canonical_uid, org_of_branch
+from consortium.identity import token as make_token
+from edge.clock import EdgeClock
+from edge.overlay import Overlay
+from edge.replica import ReaderRow, Replica
+
+_MINUTE_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who stands in front of the machine: ``reader`` includes own later events; ``pin`` is the verifier, own readers only."""
+
+    srid: str
+    card: CardFacts
+    reader: ReaderFacts
+    pin: str | None = None
+
+    @property
+    def home(self) -> str:
+        """The reader's library."""
+        return self.reader.home
+
+
+class Facts:
+    """What one branch's edge knows. All methods are synchronous point reads; ``now`` is ms UTC by the edge's clock."""
+
+    def __init__(
+        self, replica: Replica, overlay: Overlay, clock: EdgeClock, *, branch: str, org: str, site_key: bytes
+    ) -> None:
+        self.branch = branch
+        self.org = org
+        self._replica = replica
+        self._overlay = overlay
+        self._clock = clock
+        self._key = site_key
+        self._day: tuple[int, int] = (-1, 0)  # minute, start of that minute's day
+
+    # --- who ---
+
+    def token_of_uid(self, canonical: bytes) -> str:
+        """Token of a card's canonical chip bytes (after its cardreader's CardProfile)."""
+        return make_token(self._key, TokenKind.UID, canonical)
+
+    def tokens_of_number(self, text: str) -> tuple[str, ...]:
+        """Tokens a typed or scanned number may mean: a reader number (bare or ``ORG:NUMBER``), then a chip number in hex."""
+        number = text.strip()
+        if not number:
+            return ()
+        tokens = [make_token(self._key, TokenKind.READER_NO, number.encode())]
+        with contextlib.suppress(IdentityError):  # not hex: a number only
+            tokens.append(self.token_of_uid(canonical_uid(number)))
+        return tuple(tokens)
+
+    def person(self, token: str) -> Person | None:
+        """The reader behind a token; None where token or reader is not in the replica."""
+        with self._replica.at_one_version():
+            row = self._replica.token(token)
+            reader = self._replica.reader(row.srid) if row else None
+            if row is None or reader is None:
+                return None
+            return Person(row.srid, row.card(), self._reader_facts(row.srid, reader), reader.pin)
+
+    def find(self, number: str) -> tuple[str, Person] | None:
+        """The first token of a number that somebody stands behind, with the reader."""
+        for token in self.tokens_of_number(number):
+            person = self.person(token)
+            if person is not None:
+                return token, person
+        return None
+
+    def reader(self, srid: str) -> ReaderFacts | None:
+        """A reader by site id, own later events included."""
+        with self._replica.at_one_version():
+            row = self._replica.reader(srid)
+            return self._reader_facts(srid, row) if row else None
+
+    def with_own_events(self, srid: str, row: ReaderRow) -> ReaderFacts:
+        """Facts of a reader whose row came from elsewhere (the hub's fresh answer), own later events included."""
+        return self._reader_facts(srid, row)
+
+    def _reader_facts(self, srid: str, row: ReaderRow) -> ReaderFacts:
+        loans = {(lender, item_type): (n, value) for lender, item_type, n, value in row.open_loans}
+        unsynced = 0
+        for key, own in self._overlay.about(srid):
+            known = self._replica.item(key.owner, key.item_no)
+            value = known.value if known else 0
+            had = known is not None and known.loan_srid == srid
+            has = own.srid == srid
+            if had and not has:
+                assert known is not None
+                _count(loans, (org_of_branch(known.branch or self.branch), known.type), -1, -value)
+            elif has and not had:
+                item_type = own.item_type or (known.type if known else "")
+                _count(loans, (org_of_branch(own.branch), item_type), 1, value)
+                unsynced += 1
+        return ReaderFacts(
+            home=row.home,
+            category=row.category,
+            status=row.status,
+            valid_to_ms=row.valid_to_ms,
+            shared=row.shared,
+            age=row.age,
+            blocks=row.block_facts(),
+            open_loans=tuple(OpenLoans(*place, n, value) for place, (n, value) in sorted(loans.items()) if n > 0),
+            unsynced=unsynced,
+        )
+
+    # --- what ---
+
+    def owner_of_number(self, item_no: str) -> str | None:
+        """Whose a bare item number is, as far as this edge can say."""
+        return self._replica.owner_of_number(item_no)
+
+    def title(self, key: ItemKey) -> str:
+        """The item's title; empty where it is not known here."""
+        row = self._replica.item(key.owner, key.item_no)
+        return row.title if row else ""
+
+    def due(self, key: ItemKey) -> int | None:
+        """When the item's open loan is due, as far as this edge knows; None where there is none."""
+        own = self._overlay.item(key)
+        if own is not None:
+            return own.due if own.status is ItemStatus.ON_LOAN else None
+        row = self._replica.item(key.owner, key.item_no)
+        return row.due if row else None
+
+    def loan_srid(self, key: ItemKey) -> str | None:
+        """Who has the item on loan, as far as this edge knows."""
+        own = self._overlay.item(key)
+        if own is not None:
+            return own.srid
+        row = self._replica.item(key.owner, key.item_no)
+        return row.loan_srid if row else None
+
+    def loans_of(self, srid: str) -> list[ItemKey]:
+        """Items the reader has on loan, as far as this edge knows: the replica's and own later ones."""
+        keys = set(self._replica.loans_of(srid))
+        for key, own in self._overlay.about(srid):
+            if own.srid == srid:
+                keys.add(key)
+            else:
+                keys.discard(key)
+        return sorted(keys)
+
+    def holds_of(self, srid: str) -> list[ItemKey]:
+        """Items that wait for the reader, of those known here."""
+        return sorted(self._replica.holds_of(srid))
+
+    def item(self, key: ItemKey, srid: str | None = None) -> ItemFacts | None:
+        """An item, seen from a reader (None: from nobody in particular); None where this edge knows nothing of it."""
+        row = self._replica.item(key.owner, key.item_no)
+        own = self._overlay.item(key)
+        if row is None:
+            item_type = self._overlay.item_type(key)
+            home = self._first_branch(key.owner)
+            if own is None or item_type is None or home is None:
+                return None
+            return ItemFacts(
+                key.owner, key.item_no, item_type, home, status=own.status, loan=_relation(own.srid, srid),
+                transit_to=own.transit_to,
+            )  # fmt: skip
+        return ItemFacts(
+            owner=key.owner,
+            item_no=key.item_no,
+            item_type=row.type,
+            owner_branch=row.owner_branch,
+            status=own.status if own else row.status,
+            loan=_relation(own.srid if own else row.loan_srid, srid),
+            hold=_relation(row.hold_srid, srid),
+            value=row.value,
+            shareable=row.shareable,
+            reference=row.reference,
+            transit_to=own.transit_to if own else row.transit_to,
+        )
+
+    def _first_branch(self, org: str) -> str | None:
+        policy = self._replica.policy
+        return next((b.id for b in policy.bundle.branches if b.org == org), None) if policy else None
+
+    # --- for the decision functions ---
+
+    def device(self, device_id: str, branch: str | None = None) -> Device:
+        """The machine that asks."""
+        return Device(device_id, branch or self.branch, clock_trusted=self._clock.trusted)
+
+    def enter(self, token: str, device: Device, now: int) -> tuple[EnterFacts, Person | None]:
+        """Facts for ``may_enter``, and who it is about."""
+        person = self.person(token)
+        house = self._overlay.house(device.branch)
+        facts = EnterFacts(
+            device=device,
+            known=self._replica.known(now),
+            card=person.card if person else None,
+            reader=person.reader if person else None,
+            occupancy=house.occupancy(now),
+            partner_visitors=house.partners,
+            visits_today=house.partner_entries(self._day_start(device.branch, now)),
+            inside=person is not None and house.holds(person.srid),
+        )
+        return facts, person
+
+    def borrow(
+        self,
+        person: Person | None,
+        item: ItemKey | None,
+        device: Device,
+        now: int,
+        *,
+        pin: bool = False,
+        tag_agrees: bool = True,
+    ) -> BorrowFacts:
+        """Facts for ``may_borrow``. The reader is read again, so that the second item of a stack counts the first."""
+        with self._replica.at_one_version():
+            reader = None
+            if person is not None:
+                row = self._replica.reader(person.srid)
+                reader = self._reader_facts(person.srid, row) if row else person.reader
+            return BorrowFacts(
+                device=device,
+                known=self._replica.known(now),
+                card=person.card if person else None,
+                reader=reader,
+                item=self.item(item, person.srid if person else None) if item else None,
+                pin=pin,
+                tag_agrees=tag_agrees,
+            )
+
+    def give_back(self, item: ItemKey | None, device: Device, now: int, *, can_hand_back: bool = False) -> ReturnFacts:
+        """Facts for ``accept_return``."""
+        return ReturnFacts(
+            device=device,
+            known=self._replica.known(now),
+            item=self.item(item) if item else None,
+            can_hand_back=can_hand_back,
+        )
+
+    def occupancy(self, now: int, branch: str | None = None) -> int:
+        """Persons inside a branch, by own ENTRY and EXIT events."""
+        return self._overlay.house(branch or self.branch).occupancy(now)
+
+    def _day_start(self, branch: str, now: int) -> int:
+        minute = now // _MINUTE_MS
+        if self._day[0] != minute:
+            policy = self._replica.policy
+            zone = policy.calendar_of(branch).tz if policy and branch in policy.branches else "UTC"
+            local = datetime.fromtimestamp(now / 1000, ZoneInfo(zone))
+            start = local.replace(hour=0, minute=0, second=0, microsecond=0)
+            self._day = (minute, int(start.timestamp()) * 1000)
+        return self._day[1]
+
+
+def _relation(who: str | None, srid: str | None) -> Relation:
+    if who is None:
+        return Relation.NOBODY
+    return Relation.SELF if who == srid else Relation.OTHER
+
+
+def _count(loans: dict[tuple[str, str], tuple[int, int]], place: tuple[str, str], n: int, value: int) -> None:
+    have, worth = loans.get(place, (0, 0))
+    loans[place] = (have + n, max(0, worth + value))

@@ -1,0 +1,95 @@
+"""The hub's answers to requests, read with the same types as the replica's rows; what does not fit is refused whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from consortium.decision import Outcome
+from consortium.facts import CardFacts, ItemFacts, Relation
+from edge.replica import ItemRow, ReaderRow, TokenRow
+
+
+class HubAnswerInvalid(Exception):
+    """The hub answered something that is no answer; treated as if it had not answered."""
+
+    code = "HUB_ANSWER_INVALID"
+
+
+def _row(value: Any, kind: type[Any]) -> Any:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise HubAnswerInvalid(f"the hub's {kind.__name__} cannot be read") from error
+
+
+def card_of(told: dict[str, Any]) -> CardFacts:
+    """The card in an answer to ``reader``. Raises HubAnswerInvalid."""
+    token = told.get("token")
+    if not isinstance(token, dict):
+        raise HubAnswerInvalid("the hub named no card")
+    row: TokenRow = _row({"srid": told.get("srid"), **token}, TokenRow)
+    return row.card()
+
+
+def reader_of(told: dict[str, Any]) -> tuple[str, ReaderRow]:
+    """Site id and row of the reader in an answer to ``reader`` or ``borrow``. Raises HubAnswerInvalid."""
+    value, srid = told.get("reader"), told.get("srid")
+    if not isinstance(value, dict) or not isinstance(srid, str) or not srid:
+        raise HubAnswerInvalid("the hub named no reader")
+    row: ReaderRow = _row({"home": told.get("home"), **value}, ReaderRow)
+    return srid, row
+
+
+def item_of(told: dict[str, Any]) -> tuple[str, ItemRow]:
+    """Owner and row in an answer to ``item``. Raises HubAnswerInvalid."""
+    owner = told.get("owner")
+    if not isinstance(owner, str) or not owner:
+        raise HubAnswerInvalid("the hub named no owner")
+    row: ItemRow = _row(told.get("item"), ItemRow)
+    return owner, row
+
+
+def item_facts(owner: str, item_no: str, row: ItemRow, srid: str | None = None) -> ItemFacts:
+    """An item's row as facts, seen from the reader in front of the machine."""
+
+    def relation(who: str | None) -> Relation:
+        return Relation.NOBODY if who is None else Relation.SELF if who == srid else Relation.OTHER
+
+    return ItemFacts(
+        owner=owner,
+        item_no=item_no,
+        item_type=row.type,
+        owner_branch=row.owner_branch,
+        status=row.status,
+        loan=relation(row.loan_srid),
+        hold=relation(row.hold_srid),
+        value=row.value,
+        shareable=row.shareable,
+        reference=row.reference,
+        transit_to=row.transit_to,
+    )
+
+
+class LoanAnswer(msgspec.Struct, frozen=True):
+    """One item of the hub's answer to ``borrow``."""
+
+    item_no: str
+    outcome: Outcome
+    codes: list[str]
+    record: dict[str, Any]
+    owner: str | None = None
+    type: str = ""
+    title: str = ""
+    due: int | None = None
+    basis: list[str] = []
+    reservation: str | None = None
+
+
+def loan_answers(told: dict[str, Any], asked: int) -> list[LoanAnswer]:
+    """The hub's answers to a stack, one for each item asked, in order. Raises HubAnswerInvalid."""
+    answers: list[LoanAnswer] = _row(told.get("answers"), list[LoanAnswer])
+    if len(answers) != asked or any(a.outcome is Outcome.ALLOW and (a.due is None or not a.owner) for a in answers):
+        raise HubAnswerInvalid("the hub's answers do not fit the stack")
+    return answers

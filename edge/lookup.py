@@ -1,0 +1,131 @@
+"""What this branch knows, looked up: policy, items, names, and answers given before. Nothing here decides or writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from consortium.bundle import Policy
+from consortium.facts import Device, ItemFacts, Known, ReaderFacts
+from consortium.identity import MAX_NUMBER, ItemKey
+from edge.answers import Answer, Identified, ItemRef
+from edge.asking import Asking
+from edge.facts import Facts
+from edge.hubrows import HubAnswerInvalid, item_facts, item_of
+from edge.outbox import Outbox
+from edge.replica import Replica
+
+ITEM_TIMEOUT_S = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class ItemView:
+    """An item as a kiosk may show it; ``due`` ms UTC where it is on loan, ``held`` where somebody waits for it."""
+
+    facts: ItemFacts
+    title: str
+    branch: str
+    due: int | None
+    held: bool
+
+
+class Lookup:
+    """Looks things up for one branch. ``now`` ms UTC by the edge's clock."""
+
+    def __init__(self, facts: Facts, replica: Replica, outbox: Outbox, hub: Asking, *, now: Callable[[], int]) -> None:
+        self.branch = facts.branch
+        self.org = facts.org
+        self.now = now
+        self._facts = facts
+        self._replica = replica
+        self._outbox = outbox
+        self._hub = hub
+
+    @property
+    def policy(self) -> Policy | None:
+        """The policy decisions are made by; None before the first replica."""
+        return self._replica.policy
+
+    def known(self) -> Known:
+        """As-of times of the facts."""
+        return self._replica.known(self.now())
+
+    def device(self, device_id: str) -> Device:
+        """A machine of this branch."""
+        return self._facts.device(device_id)
+
+    def reader_facts(self, reader: Identified) -> ReaderFacts:
+        """The reader as known now, own later events included."""
+        return (self._facts.reader(reader.srid) if reader.local else None) or reader.person.reader
+
+    def key_of(self, ref: ItemRef) -> ItemKey | None:
+        """The item a machine named, None where a bare number is nobody's as far as this edge can say."""
+        if not ref.item_no or len(ref.item_no) > MAX_NUMBER:
+            return None
+        owner = ref.owner or self._facts.owner_of_number(ref.item_no)
+        return ItemKey(owner, ref.item_no) if owner else None
+
+    def known_item(self, key: ItemKey) -> ItemView | None:
+        """What this edge knows of an item; None where nothing."""
+        facts = self._facts.item(key)
+        if facts is None:
+            return None
+        row = self._replica.item(key.owner, key.item_no)
+        branch = row.branch if row is not None and row.branch else self.branch
+        return ItemView(
+            facts,
+            row.title if row is not None else "",
+            branch,
+            self._facts.due(key),
+            row is not None and row.hold_srid is not None,
+        )
+
+    async def look(self, ref: ItemRef) -> ItemView | str:
+        """An item from the replica or the hub, or the code of why it cannot be shown."""
+        key = self.key_of(ref)
+        found = self.known_item(key) if key is not None else None
+        if found is not None:
+            return found
+        asked = await self.ask_item(ref)
+        if asked is None:
+            return "NOT_DECIDABLE_OFFLINE" if self._hub.away else "ITEM_UNKNOWN"
+        return asked
+
+    def shown(self, key: ItemKey) -> str:
+        """An item's number as a kiosk prints it: bare for own items."""
+        return key.item_no if key.owner == self.org else f"{key.owner}:{key.item_no}"
+
+    def library_name(self, lang: str) -> str:
+        """This library's name; empty before the first replica."""
+        names = self.org_names(self.org)
+        return "" if names is None else names[lang]
+
+    def org_names(self, org: str) -> dict[str, str] | None:
+        """A member's names {zh, en}."""
+        library = self.policy.libraries.get(org) if self.policy is not None else None
+        return None if library is None else {"zh": library.name_zh, "en": library.name_en}
+
+    def branch_names(self, branch: str) -> dict[str, str] | None:
+        """A branch's names {zh, en}."""
+        found = self.policy.branches.get(branch) if self.policy is not None else None
+        return None if found is None else {"zh": found.name_zh, "en": found.name_en}
+
+    def answered(self, memo: str | None) -> Answer | None:
+        """The answer given before to the same transaction."""
+        kept = self._outbox.memo(memo) if memo is not None else None
+        return Answer.from_bytes(kept) if kept is not None else None
+
+    async def ask_item(self, ref: ItemRef) -> ItemView | None:
+        """An item as the hub knows it; None where it does not or cannot be asked."""
+        if not ref.item_no or len(ref.item_no) > MAX_NUMBER:
+            return None
+        question = {"owner": ref.owner, "item_no": ref.item_no, "branch": self.branch}
+        told = await self._hub.ask("item", question, timeout_s=ITEM_TIMEOUT_S)
+        if told is None or told.get("found") is not True:
+            return None
+        try:
+            owner, row = item_of(told)
+        except HubAnswerInvalid:
+            return None
+        facts = item_facts(owner, ref.item_no, row)
+        return ItemView(facts, row.title, row.branch, row.due, row.hold_srid is not None)

@@ -1,0 +1,117 @@
+"""Who stands in front of a kiosk: a number, ``ORG:NUMBER`` or a card's UID, and a PIN checked where it may be checked (M5).
+
+Own readers are checked against the verifier in the replica, partners at the hub. Whoever typed a number holds no card: the
+card's assurance counts only where the kiosk itself read the card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from consortium.facts import Assurance
+from consortium.identity import MAX_NUMBER
+from edge.answers import Identified
+from edge.asking import Asking
+from edge.facts import Facts, Person
+from edge.hubrows import HubAnswerInvalid, card_of, reader_of
+from edge.selfservice.pin import PinAnswer, PinDesk, SessionPin
+
+ASK_TIMEOUT_S = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A reader who was found; ``pin`` None where no PIN was given."""
+
+    reader: Identified
+    pin: PinAnswer | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unidentified:
+    """Nobody could be found; ``code`` says why."""
+
+    code: str
+
+
+class Identifier:
+    """Finds readers at one edge."""
+
+    def __init__(self, facts: Facts, hub: Asking, pins: PinDesk, now: Callable[[], int]) -> None:
+        self._facts = facts
+        self._now = now
+        self._hub = hub
+        self._pins = pins
+
+    async def identify(
+        self, text: str, pin: str, *, device: str, trusts_card: bool, session: SessionPin
+    ) -> Presented | Unidentified:
+        """Find the reader and check the PIN, if one is given; an empty ``pin`` is none."""
+        if not text or len(text) > MAX_NUMBER:
+            return Unidentified("CARD_UNKNOWN")
+        found = self._facts.find(text)
+        if found is None:
+            return await self._ask(list(self._facts.tokens_of_number(text)), pin, device, trusts_card, session)
+        token, person = found
+        reader = Identified(person, token, local=True)
+        reader = reader if trusts_card else _numbered(reader)
+        if not pin:
+            return Presented(replace(reader, pin=session.verified(reader.srid)), None)
+        return await self._check(reader, pin, device, session)
+
+    async def _check(self, reader: Identified, pin: str, device: str, session: SessionPin) -> Presented:
+        now = self._now()
+        if session.knows(reader.srid, pin):
+            return Presented(replace(reader, pin=True), PinAnswer.RIGHT)
+        if reader.home == self._facts.org and reader.person.pin is not None:
+            answer = await self._pins.verify(reader.srid, reader.person.pin, pin, device, now)
+        elif self._pins.locked(reader.srid, now):
+            answer = PinAnswer.LOCKED
+        else:
+            answer = await self._ask_pin(reader, pin, device)
+        return self._settled(reader, pin, answer, session)
+
+    def _settled(self, reader: Identified, pin: str, answer: PinAnswer, session: SessionPin) -> Presented:
+        if answer is PinAnswer.RIGHT:
+            session.keep(reader.srid, pin)
+        elif answer in (PinAnswer.WRONG, PinAnswer.LOCKED):
+            session.forget()
+        return Presented(replace(reader, pin=answer is PinAnswer.RIGHT), answer)
+
+    async def _ask_pin(self, reader: Identified, pin: str, device: str) -> PinAnswer:
+        told = await self._hub.ask("reader", {"tokens": [reader.token], "pin": pin}, timeout_s=ASK_TIMEOUT_S)
+        right = told.get("pin_ok") if told is not None else None
+        if not isinstance(right, bool):
+            return PinAnswer.UNCHECKED
+        return await self._pins.settle(reader.srid, right, device, self._now())
+
+    async def _ask(
+        self, tokens: list[str], pin: str, device: str, trusts_card: bool, session: SessionPin
+    ) -> Presented | Unidentified:
+        told = await self._hub.ask("reader", {"tokens": tokens, "pin": pin or None}, timeout_s=ASK_TIMEOUT_S)
+        if told is None:
+            # Nobody can say whether this card exists: that is not the same as an unknown card.
+            return Unidentified("NOT_DECIDABLE_OFFLINE")
+        if told.get("found") is not True:
+            return Unidentified("CARD_UNKNOWN")
+        try:
+            srid, row = reader_of(told)
+            person = Person(srid, card_of(told), self._facts.with_own_events(srid, row))
+            reader = Identified(person, tokens[0], local=False)
+        except HubAnswerInvalid:
+            return Unidentified("NOT_DECIDABLE_OFFLINE")
+        reader = reader if trusts_card else _numbered(reader)
+        right = told.get("pin_ok")
+        if not pin:
+            return Presented(replace(reader, pin=session.verified(reader.srid)), None)
+        if not isinstance(right, bool):
+            return Presented(reader, PinAnswer.UNCHECKED)
+        answer = await self._pins.settle(reader.srid, right, device, self._now())
+        return self._settled(reader, pin, answer, session)
+
+
+def _numbered(reader: Identified) -> Identified:
+    """A reader known by a typed number: no card was seen, so its assurance does not count."""
+    card = replace(reader.person.card, assurance=Assurance.LOW)
+    return replace(reader, person=replace(reader.person, card=card))

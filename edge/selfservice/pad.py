@@ -1,0 +1,320 @@
+"""The edge's own kiosk as a state machine: who is signed in, what lies on the pad, what was lent and returned.
+
+The page paints what stands here. Order of a loan: CHECKOUT durable, then the tag unsecured and read back; of a return: RETURN
+durable, then the tag secured. A tag that did not take it stays in the put-it-back queue of `PadTags`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, TypeVar
+
+from consortium.decision import Outcome
+from consortium.identity import ItemKey
+from consortium.reasons import text
+from drivers.base import DeviceOffline
+from edge.answers import Answer, Identified, ItemRef
+from edge.desk import Desk
+from edge.kiosk.texts import own_text
+from edge.metrics import Metrics
+from edge.outbox import OutboxError
+from edge.selfservice.account import summary_of
+from edge.selfservice.identify import Identifier, Unidentified
+from edge.selfservice.pin import PinAnswer, SessionPin
+from edge.selfservice.tags import PadTags
+
+IDLE_S = 70
+WARN_S = 20
+MAX_SESSIONS = 16
+"""Sessions at once: a reader who walked off and the next one; more are ended, oldest first."""
+
+T = TypeVar("T")
+
+
+class SessionState(Enum):
+    """Where a session stands."""
+
+    SIGNED_IN = "SIGNED_IN"
+    WORKING = "WORKING"
+    ENDED = "ENDED"
+
+
+class Step(Enum):
+    """What moves a session."""
+
+    BEGIN = "BEGIN"
+    FINISH = "FINISH"
+    END = "END"
+
+
+TRANSITIONS: dict[SessionState, dict[Step, SessionState]] = {
+    SessionState.SIGNED_IN: {Step.BEGIN: SessionState.WORKING, Step.END: SessionState.ENDED},
+    SessionState.WORKING: {Step.FINISH: SessionState.SIGNED_IN},
+    SessionState.ENDED: {},
+}
+"""state → {step: next}. Work under way is finished before a session can end; a missing step is refused as SESSION_BUSY."""
+
+
+class KioskRefusal(Exception):
+    """The kiosk does not do it; ``code`` and ``text`` are shown to the reader, ``status`` is HTTP's."""
+
+    def __init__(self, code: str, lang: str, status: int = 409) -> None:
+        super().__init__(code)
+        self.code = code
+        self.text = own_text(code, lang) or text(code, lang)
+        self.status = status
+
+
+@dataclass(slots=True)
+class KioskSession:
+    """One reader's session; ``seen`` on the monotonic clock, in seconds."""
+
+    id: str
+    reader: Identified
+    lang: str
+    seen: float
+    state: SessionState = SessionState.SIGNED_IN
+
+    def move(self, step: Step) -> None:
+        """Take a step of TRANSITIONS; raises KioskRefusal SESSION_ENDED or SESSION_BUSY."""
+        following = TRANSITIONS[self.state].get(step)
+        if following is None:
+            code = "SESSION_ENDED" if self.state is SessionState.ENDED else "RATE_LIMITED"
+            raise KioskRefusal(code, self.lang)
+        self.state = following
+
+
+@dataclass(slots=True)
+class _Changes:
+    """Wakes the streams of pages that are open."""
+
+    streams: set[asyncio.Event] = field(default_factory=set)
+
+    def tell(self) -> None:
+        for stream in self.streams:
+            stream.set()
+
+
+class PadKiosk:
+    """The kiosk over one pad. ``online`` says whether the hub answers; ``mono`` is a clock in seconds that never goes back."""
+
+    def __init__(
+        self,
+        tags: PadTags,
+        desk: Desk,
+        identifier: Identifier,
+        metrics: Metrics,
+        *,
+        online: Callable[[], bool],
+        due_text: Callable[[int], str],
+        mono: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.device = tags.device
+        self._tags = tags
+        self._desk = desk
+        self._identifier = identifier
+        self._metrics = metrics
+        self._online = online
+        self._due_text = due_text
+        self._mono = mono
+        self._sessions: dict[str, KioskSession] = {}
+        self._one_stack = asyncio.Lock()
+        self._running: set[asyncio.Task[Any]] = set()
+        self.changes = _Changes()
+        tags.listen(self.changes.tell)
+
+    # --- what the page shows ---
+
+    def view(self) -> dict[str, Any]:
+        """The kiosk's public state: pad, items on it, put-it-back queue, whether the hub answers. Names nobody."""
+        return {
+            "online": self._online(),
+            "pad": "online" if self._tags.online else "offline",
+            "items": self.pad_items(),
+            "put_back": [self._plain(key) for key in self._tags.put_back],
+        }
+
+    def pad_items(self) -> list[dict[str, Any]]:
+        """What lies on the pad: items once each, then tags that are no items of the consortium."""
+        nobody = {"owner": None, "owner_name": None, "item_no": None, "title": ""}
+        items = [
+            {**self._plain(key), "code": "OK", "secured": self._tags.secured(key)} for key in self._tags.on_pad()
+        ]
+        foreign = [tag for tag in self._tags.items if tag.key is None]
+        items.extend({**nobody, "code": tag.code, "secured": tag.secured} for tag in foreign)
+        return items
+
+    def _plain(self, key: ItemKey) -> dict[str, Any]:
+        seen = self._desk.known_item(key)
+        return {
+            "owner": key.owner,
+            "owner_name": self._desk.org_names(key.owner),
+            "item_no": key.item_no,
+            "title": seen.title if seen is not None else "",
+        }
+
+    def _reader(self, reader: Identified, lang: str) -> dict[str, Any]:
+        account = summary_of(self._desk, reader)
+        code = account.standing[0] if account.standing else "OK"
+        return {
+            "home": reader.home,
+            "home_name": self._desk.org_names(reader.home),
+            "own": reader.home == self._desk.org,
+            "pin": reader.pin,
+            "loans": account.charged_count,
+            "standing": {"code": code, "text": text(code, lang)},
+        }
+
+    # --- sign in and out ---
+
+    async def identify(self, number: str, card: str, pin: str, lang: str) -> dict[str, Any]:
+        """Sign a reader in by number or card and PIN. Raises KioskRefusal with the reason's code."""
+        presented = (card or number).strip()
+        if not presented:
+            raise KioskRefusal("NO_READER", lang, 422)
+        # No machine of ours saw the card, a page only claims it: its assurance does not count, the PIN does.
+        who = await self._identifier.identify(
+            presented, pin, device=self.device, trusts_card=False, session=SessionPin()
+        )
+        if isinstance(who, Unidentified):
+            raise KioskRefusal(who.code, lang, 403)
+        if who.pin in (PinAnswer.WRONG, PinAnswer.LOCKED):
+            raise KioskRefusal(who.pin.value, lang, 403)
+        if who.pin is None and not card:
+            # A number without a PIN could be anybody's: the kiosk would show a stranger's account.
+            raise KioskRefusal("CARD_ASSURANCE_LOW", lang, 403)
+        self._sweep()
+        while len(self._sessions) >= MAX_SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
+        session = KioskSession(secrets.token_urlsafe(18), who.reader, lang, self._mono())
+        self._sessions[session.id] = session
+        return {"session": session.id, "reader": self._reader(who.reader, lang)}
+
+    def _sweep(self) -> None:
+        now = self._mono()
+        for session in list(self._sessions.values()):
+            if session.state is not SessionState.WORKING and now - session.seen > IDLE_S + WARN_S:
+                session.move(Step.END)
+                del self._sessions[session.id]
+
+    def _session(self, session_id: str, lang: str) -> KioskSession:
+        self._sweep()
+        session = self._sessions.get(session_id)
+        if session is None:
+            raise KioskRefusal("SESSION_ENDED", lang, 401)
+        session.seen = self._mono()
+        session.lang = lang
+        return session
+
+    def end(self, session_id: str) -> None:
+        """Sign out; a session that is unknown or ended is no error. Work under way goes on to its end."""
+        session = self._sessions.pop(session_id, None)
+        if session is not None and session.state is SessionState.SIGNED_IN:
+            session.move(Step.END)
+
+    # --- lending ---
+
+    def preview(self, session_id: str, lang: str) -> dict[str, Any]:
+        """A verdict for each item on the pad as far as this edge can tell; ASK where the hub decides when it is borrowed."""
+        session = self._session(session_id, lang)
+        items = []
+        for item in self.pad_items():
+            if item["owner"] is None:
+                items.append(item)
+                continue
+            seen = self._desk.preview(session.reader, ItemKey(item["owner"], item["item_no"]), self.device)
+            if seen is None:
+                items.append({**item, "outcome": "ASK", "code": "OK", "text": "", "due": None})
+            else:
+                items.append({**item, **self._verdict(seen, lang)})
+        return {"items": items}
+
+    def _verdict(self, answer: Answer, lang: str) -> dict[str, Any]:
+        return {
+            "outcome": answer.outcome.value,
+            "code": answer.code,
+            "text": answer.text(lang),
+            "due": self._due_text(answer.due_ms) if answer.ok and answer.due_ms is not None else None,
+        }
+
+    async def borrow(self, session_id: str, lang: str) -> dict[str, Any]:
+        """Lend everything on the pad to the session's reader. Raises KioskRefusal."""
+        session = self._session(session_id, lang)
+        session.move(Step.BEGIN)
+        try:
+            return await self._finish(self._lend(session, lang))
+        finally:
+            session.move(Step.FINISH)
+            session.seen = self._mono()
+
+    async def _finish(self, work: Awaitable[T]) -> T:
+        """Work that has begun goes on to its end, also when the page that asked for it is gone."""
+        task: asyncio.Task[T] = asyncio.ensure_future(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def _stack(self, lang: str) -> tuple[ItemKey, ...]:
+        try:
+            keys = await self._tags.fresh()
+        except DeviceOffline as error:
+            raise KioskRefusal("PAD_OFFLINE", lang, 503) from error
+        if not keys:
+            raise KioskRefusal("PAD_EMPTY", lang)
+        return keys
+
+    async def _lend(self, session: KioskSession, lang: str) -> dict[str, Any]:
+        async with self._one_stack:
+            keys = await self._stack(lang)
+            started = time.perf_counter()
+            refs = [ItemRef(key.owner, key.item_no) for key in keys]
+            answers = await self._desk.borrow(session.reader, refs, self.device)
+            self._metrics.latency["kiosk_checkout"].add((time.perf_counter() - started) * 1000)
+            items = []
+            for key, answer in zip(keys, answers, strict=True):
+                self._count("borrow", answer)
+                unsecured = answer.ok and await self._tags.set_secured(key, False)
+                items.append({**self._plain(key), **self._verdict(answer, lang), "unsecured": unsecured})
+            return {"items": items, "reader": self._reader(session.reader, lang)}
+
+    # --- returning ---
+
+    async def give_back(self, lang: str) -> dict[str, Any]:
+        """Take back everything on the pad; nobody signs in for that. Raises KioskRefusal."""
+        return await self._finish(self._take_back(lang))
+
+    async def _take_back(self, lang: str) -> dict[str, Any]:
+        async with self._one_stack:
+            items = []
+            for key in await self._stack(lang):
+                try:
+                    answer = await self._desk.give_back(ItemRef(key.owner, key.item_no), self.device)
+                except OutboxError:
+                    answer = Answer(key.owner, key.item_no, Outcome.REFER, ("OUT_OF_SERVICE",))
+                self._count("return", answer)
+                secured = answer.ok and await self._tags.set_secured(key, True)
+                dest = answer.route.dest if answer.route is not None else None
+                items.append(
+                    {
+                        **self._plain(key),
+                        **self._verdict(answer, lang),
+                        "dest": dest,
+                        "dest_name": self._desk.branch_names(dest) if dest else None,
+                        "secured": secured,
+                    }
+                )
+            return {"items": items}
+
+    def _count(self, operation: str, answer: Answer) -> None:
+        self._metrics.transactions.labels(self._metrics.library, self.device, operation, answer.code).inc()
+
+    async def close(self) -> None:
+        """Let loans and returns under way end, and the streams of open pages."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=2.0)
+        self.changes.tell()

@@ -1,0 +1,65 @@
+"""Simulated ISO 15693 tags and the store that remembers their state wherever they lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from protocols.iso28560 import DEFAULT_AFI, AfiPair
+
+BLOCK_SIZE = 4
+BLOCK_COUNT = 28
+"""The usual library chip: 112 bytes of user memory."""
+
+
+@dataclass(slots=True)
+class SimTag:
+    """One tag; it keeps what is written to it.
+
+    ``uid`` is 16 upper-case hex digits, ``dsfid`` and ``afi`` 0..255, ``blocks`` the user memory. ``eas`` is the chip
+    maker's security bit. A locked AFI can no longer be changed.
+    """
+
+    uid: str
+    dsfid: int
+    afi: int
+    blocks: bytearray = field(default_factory=lambda: bytearray(BLOCK_SIZE * BLOCK_COUNT))
+    eas: bool = True
+    afi_locked: bool = False
+    ic: int = 0x01
+    writes: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.uid) != 16 or not set(self.uid) <= set("0123456789ABCDEF"):
+            raise ValueError("a tag's UID is 16 upper-case hex digits")
+        if not (0 <= self.dsfid <= 0xFF and 0 <= self.afi <= 0xFF):
+            raise ValueError("DSFID and AFI are one byte each")
+        if len(self.blocks) > 256 * BLOCK_SIZE:
+            raise ValueError("a tag holds at most 256 blocks")
+        missing = BLOCK_SIZE * BLOCK_COUNT - len(self.blocks)
+        self.blocks += bytes(max(missing, -len(self.blocks) % BLOCK_SIZE))
+
+    @property
+    def block_count(self) -> int:
+        """Number of blocks."""
+        return len(self.blocks) // BLOCK_SIZE
+
+
+class TagStore:
+    """All tags of a simulation by UID: a tag moved from one pad to another is the same tag."""
+
+    def __init__(self) -> None:
+        self._tags: dict[str, SimTag] = {}
+
+    def put(self, tag: SimTag) -> SimTag:
+        """Add a tag, or replace the one with its UID."""
+        self._tags[tag.uid] = tag
+        return tag
+
+    def get(self, uid: str) -> SimTag | None:
+        """Give the tag with this UID, or None."""
+        return self._tags.get(uid)
+
+    def is_secured(self, uid: str, pair: AfiPair = DEFAULT_AFI) -> bool:
+        """Whether a security gate that looks for ``pair.secured`` would alarm; False for a tag it does not know."""
+        tag = self._tags.get(uid)
+        return tag is not None and tag.afi == pair.secured

@@ -1,0 +1,81 @@
+"""Simulated devices by kind: what `tongjie sim` can start, and how one is found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Protocol, cast
+
+from firmware_sim.scene import Step
+
+SIMULATOR_GROUP = "tongjie.simulators"
+"""Entry-point group in which a package names its simulators: ``kind = "module:factory"``."""
+
+_OURS = {
+    "osdp": "firmware_sim.osdp.simulator:simulate",
+    "feig": "firmware_sim.feig.simulator:simulate",
+    "kiosk": "firmware_sim.kiosk_simulator:simulate",
+}
+"""Our own simulators, loaded by name when asked for; a checkout that was never installed has them too."""
+
+Options = Mapping[str, str]
+
+
+class UnknownSimulator(Exception):
+    """There is no simulator of that kind; the message names those there are."""
+
+
+class Simulator(Protocol):
+    """One simulated device behind a URL."""
+
+    kind: str
+
+    @property
+    def url(self) -> str:
+        """Where the device is found once it has started."""
+
+    @property
+    def operations(self) -> frozenset[str]:
+        """Names of the operations that `do` takes."""
+
+    @property
+    def demo(self) -> Sequence[Step]:
+        """What it does within five seconds when nobody gives it a scene; repeated for ever."""
+
+    async def start(self) -> None:
+        """Switch on; raises `OSError` or `firmware_sim.pty.LineError`."""
+
+    async def stop(self) -> None:
+        """Switch off and leave nothing behind."""
+
+    async def do(self, operation: Mapping[str, Any]) -> dict[str, Any]:
+        """Carry out one operation; raises `firmware_sim.stage.StageError`."""
+
+
+class SimulatorFactory(Protocol):
+    """What an entry point names: makes a simulator from text options (each factory documents its own)."""
+
+    def __call__(self, url: str, options: Options) -> Simulator:
+        """Make it; raises `ValueError` for an option it cannot use and `LineError` for the URL."""
+
+
+def discover() -> dict[str, EntryPoint]:
+    """Find every simulator by kind: ours, then those of installed packages."""
+    found = {name: EntryPoint(name, value, SIMULATOR_GROUP) for name, value in _OURS.items()}
+    for point in entry_points(group=SIMULATOR_GROUP):
+        found.setdefault(point.name, point)
+    return found
+
+
+def load(kind: str) -> SimulatorFactory:
+    """Load the factory of a kind; raises `UnknownSimulator`."""
+    found = discover()
+    if kind not in found:
+        raise UnknownSimulator(f"there is no simulated {kind!r}; built now: {', '.join(sorted(found))}")
+    return cast("SimulatorFactory", found[kind].load())
+
+
+def refuse_unknown(options: Options, known: Sequence[str]) -> None:
+    """Raise `ValueError` naming the options that a simulator does not know."""
+    if unknown := sorted(set(options) - set(known)):
+        raise ValueError(f"no option {', '.join(unknown)}; known: {', '.join(known) or 'none'}")

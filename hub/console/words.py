@@ -1,0 +1,242 @@
+"""What the console says, in zh-CN and en; one table, so that nothing is said in one language only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from consortium.reasons import REASONS
+
+__all__ = ["LANGS", "WORDS", "browser_words", "pick", "words"]
+
+LANGS: Final = ("zh", "en")
+
+WORDS: Final[dict[str, tuple[str, str]]] = {
+    "title": ("通借 · 馆员控制台", "Tongjie · staff console"),
+    "brand": ("通借", "Tongjie"),
+    "skip": ("跳到正文", "Skip to content"),
+    "lang.other": ("English", "中文"),
+    "nav.overview": ("总览", "Overview"),
+    "nav.loans": ("借阅", "Loans"),
+    "nav.transits": ("调拨", "Transits"),
+    "nav.devices": ("设备", "Devices"),
+    "nav.refusals": ("拒绝", "Refusals"),
+    "nav.conflicts": ("冲突", "Conflicts"),
+    "nav.label": ("页面", "Pages"),
+    "logout": ("退出", "Sign out"),
+    "whole": ("全联盟", "Whole consortium"),
+    # sign-in
+    "login.title": ("馆员登录", "Staff sign-in"),
+    "login.username": ("用户名", "Username"),
+    "login.password": ("密码", "Password"),
+    "login.submit": ("登录", "Sign in"),
+    "login.wrong": ("用户名或密码不对,请重试。", "Username or password is wrong; try again."),
+    "login.wait": ("失败次数过多,请在 {s} 秒后再试。", "Too many failures; try again in {s} seconds."),
+    "login.foreign": ("请求来自别处,请在本页登录。", "This came from another site; sign in on this page."),
+    # overview
+    "branches": ("分馆", "Branches"),
+    "inside": ("在馆", "Inside"),
+    "of": ("限", "of"),
+    "partners": ("联盟读者", "partner readers"),
+    "no.limit": ("不限人数", "no limit"),
+    "link": ("链路", "Link"),
+    "contact.online": ("在线", "online"),
+    "contact.offline": ("离线", "offline"),
+    "contact.silent": ("失联", "silent"),
+    "contact.never": ("未接入", "never connected"),
+    "since": ("自", "since"),
+    "last.seen": ("最后收到", "last seen"),
+    "closed.now": ("闭馆时段", "closed now"),
+    "devices": ("设备", "Devices"),
+    "state.online": ("在线", "online"),
+    "state.degraded": ("降级", "degraded"),
+    "state.offline": ("离线", "offline"),
+    "state.unknown": ("未知", "unknown"),
+    "state.reported": ("最后报告", "last reported"),
+    "count.loans": ("在借", "Open loans"),
+    "count.overdue": ("其中逾期", "overdue"),
+    "count.transits": ("在途", "Open transits"),
+    "count.conflicts": ("待处理冲突", "Open conflicts"),
+    "count.refusals": ("近一小时拒绝", "Refused, last hour"),
+    "feed": ("实时动态", "Live feed"),
+    "feed.pause": ("暂停", "Pause"),
+    "feed.resume": ("继续", "Resume"),
+    "feed.held": ("已暂停,积压 {n} 条", "Paused, {n} waiting"),
+    "feed.live": ("实时", "live"),
+    "feed.lost": ("连接中断,正在重连", "connection lost, reconnecting"),
+    "feed.late": ("迟到 {t}", "arrived {t} late"),
+    "feed.resync": ("此处有遗漏,已从最新继续", "rows were skipped here; continuing with the newest"),
+    "feed.noscript": ("实时动态需要浏览器脚本。", "The live feed needs scripts in the browser."),
+    "feed.empty": (
+        "还没有动态。读者刷卡、借书或还书后会立即出现在这里。",
+        "Nothing yet. Taps, loans and returns appear here the moment they happen.",
+    ),
+    "refusals.recent": ("最近的拒绝", "Recent refusals"),
+    "all": ("全部", "All"),
+    "all.of": ("查看全部", "Show all"),
+    "reader.of": ("{library} 读者", "reader of {library}"),
+    "reader.unknown": ("未识别的卡", "unknown card"),
+    "now": ("截至", "As of"),
+    "zone": ("时间按 {zone} 显示", "Times are shown in {zone}"),
+    # tables
+    "col.time": ("时间", "Time"),
+    "col.item": ("文献", "Item"),
+    "col.lent": ("借出地点", "Lent at"),
+    "col.home": ("读者所属馆", "Reader's library"),
+    "col.due": ("应还", "Due"),
+    "col.notes": ("备注", "Notes"),
+    "col.from": ("从", "From"),
+    "col.to": ("到", "To"),
+    "col.reason": ("原因", "Reason"),
+    "col.state": ("状态", "State"),
+    "col.since": ("自", "Since"),
+    "col.seen": ("最后收到", "Last seen"),
+    "col.device": ("设备", "Device"),
+    "col.kind": ("类型", "Kind"),
+    "col.branch": ("分馆", "Branch"),
+    "col.facts": ("详情", "Details"),
+    "col.action": ("事项", "Action"),
+    "col.what": ("说明", "What happened"),
+    "col.events": ("相关事件", "Events"),
+    "col.ended": ("结束", "Ended"),
+    "overdue": ("逾期", "overdue"),
+    "open": ("未结", "Open"),
+    "ended": ("已结", "Ended"),
+    "offline.loan": ("离线借出", "lent offline"),
+    "renewed": ("续借 {n} 次", "renewed {n}×"),
+    "filter": ("筛选", "Filter"),
+    "filter.apply": ("应用", "Apply"),
+    "filter.clear": ("清除", "Clear"),
+    "page.next": ("下一页", "Next page"),
+    "page.first": ("回到首页", "First page"),
+    "rows": ("本页 {n} 条", "{n} on this page"),
+    "total": ("共 {n} 条", "{n} in all"),
+    "unknown.title": ("题名未知", "Title not known"),
+    # empty states
+    "empty.branches": (
+        "策略包里还没有分馆。请用 tongjie hub 载入联盟文件。",
+        "The policy bundle names no branch yet. Load a consortium file into the hub.",
+    ),
+    "empty.devices": (
+        "还没有设备报到。在分馆启动 tongjie edge,设备会自动出现。",
+        "No device has reported yet. Start tongjie edge at a branch; its devices appear by themselves.",
+    ),
+    "empty.loans": (
+        "没有符合条件的借阅。自助机确认借出后会出现在这里。",
+        "No loan fits. A loan appears here once a kiosk has confirmed it.",
+    ),
+    "empty.transits": (
+        "没有符合条件的调拨。读者异地还书后,在途文献会出现在这里。",
+        "No transit fits. When a reader returns an item away from home, its journey appears here.",
+    ),
+    "empty.refusals": (
+        "没有符合条件的拒绝记录。",
+        "No refusal fits. Widen the filter if you expected one.",
+    ),
+    "empty.conflicts": (
+        "没有冲突,所有事实彼此一致。",
+        "No conflicts: all facts agree with one another.",
+    ),
+    # vocabulary
+    "function.enter": ("入馆", "enter"),
+    "function.borrow": ("借书", "borrow"),
+    "function.renew": ("续借", "renew"),
+    "function.return": ("还书", "return"),
+    "outcome.DENY": ("拒绝", "denied"),
+    "outcome.REFER": ("转服务台", "sent to desk"),
+    "outcome.ALLOW": ("通过", "allowed"),
+    "mode.OFFLINE": ("离线判定", "decided offline"),
+    "mode.STALE": ("数据偏旧", "on older data"),
+    "source.hub": ("中心判定", "decided by hub"),
+    "source.edge": ("边缘判定", "decided at branch"),
+    "transit.REQUESTED": ("待发出", "to be sent"),
+    "transit.SENT": ("途中", "on the way"),
+    "transit.MISROUTED": ("走错路线", "misrouted"),
+    "transit.RECEIVED": ("已收到", "received"),
+    "transit.CANCELLED": ("已取消", "cancelled"),
+    "transit.SUPERSEDED": ("途中被借走", "borrowed on the way"),
+    "transit.LOST": ("丢失", "lost"),
+    "why.HOME": ("送回所属馆", "back to its owner"),
+    "why.HOLD": ("预约", "for a hold"),
+    "why.FLOAT": ("浮动", "floating"),
+    "why.DAMAGED": ("破损", "damaged"),
+    "why.MANUAL": ("人工", "by staff"),
+    "end.RETURN": ("归还", "returned"),
+    "end.IMPLIED_RETURN": ("推定归还", "return implied"),
+    "end.STAFF": ("馆员结束", "ended by staff"),
+    "conflict.OPEN": ("待处理", "open"),
+    "conflict.ACK": ("处理中", "taken up"),
+    "conflict.RESOLVED": ("已解决", "resolved"),
+    "cf.CF_IMPLIED_RETURN": (
+        "在借文献被另一读者借出,前一笔借阅按推定归还结束。",
+        "Borrowed by another reader while on loan; the earlier loan was ended as an implied return.",
+    ),
+    "cf.CF_RETURN_NO_LOAN": (
+        "没有在借记录,却在另一分馆归还;位置已更新。",
+        "Returned at another branch without an open loan; its place was updated.",
+    ),
+    "cf.CF_RENEW_NOT_ALLOWED": ("续借时没有对应的在借记录。", "Renewed without an open loan of that reader."),
+    "cf.CF_EVENT_FORK": ("同一事件编号收到了不同内容。", "The same event id arrived with other content."),
+    "device.gate": ("闸机", "gate"),
+    "device.osdp": ("闸机读卡器", "gate cardreader"),
+    "device.cardreader": ("读卡器", "cardreader"),
+    "device.pad": ("RFID 读写垫", "RFID pad"),
+    "device.feig": ("RFID 读写垫", "RFID pad"),
+    "device.kiosk": ("自助借还机", "kiosk"),
+    "device.sip2": ("自助借还机", "kiosk (SIP2)"),
+    "device.bin": ("还书箱", "return bin"),
+    "event.CHECKOUT": ("借出", "borrowed"),
+    "event.RENEW": ("续借", "renewed"),
+    "event.RETURN": ("归还", "returned"),
+    "event.RECEIVE": ("收到", "received"),
+    "event.TRANSIT_SENT": ("发出", "sent"),
+    "event.ENTRY": ("入馆", "entered"),
+    "event.EXIT": ("离馆", "left"),
+    "event.REFUSED": ("拒绝", "refused"),
+    "event.TAG_WRITTEN": ("标签", "tag written"),
+    "event.DEVICE": ("设备", "device"),
+    "event.BLOCK_SET": ("停权", "blocked"),
+    "event.BLOCK_LIFTED": ("解除停权", "block lifted"),
+    # relative times, for the script
+    "rel.now": ("刚刚", "just now"),
+    "rel.s": ("{n} 秒前", "{n} s ago"),
+    "rel.m": ("{n} 分钟前", "{n} min ago"),
+    "rel.h": ("{n} 小时前", "{n} h ago"),
+    "rel.d": ("{n} 天前", "{n} d ago"),
+    "dur.s": ("{n} 秒", "{n} s"),
+    "dur.m": ("{n} 分钟", "{n} min"),
+    "dur.h": ("{n} 小时", "{n} h"),
+    # refusals of the console itself
+    "error.title": ("无法显示", "Cannot be shown"),
+    "error.back": ("回到总览", "Back to the overview"),
+}
+"""Key → (zh-CN, en)."""
+
+_BROWSER = ("event.", "rel.", "dur.", "feed.", "reader.", "state.", "function.")
+
+
+def pick(wanted: str | None, accept_language: str = "") -> str:
+    """The language to speak: the one chosen, else the first of the browser's that we know, else zh."""
+    if wanted in LANGS:
+        return wanted
+    for part in accept_language.lower().split(","):
+        code = part.split(";")[0].strip()[:2]
+        if code in LANGS:
+            return code
+    return "zh"
+
+
+def words(lang: str) -> Mapping[str, str]:
+    """All words of one language."""
+    return _TABLES[LANGS.index(lang)]
+
+
+_TABLES = tuple({key: pair[i] for key, pair in WORDS.items()} for i in range(len(LANGS)))
+
+
+def browser_words(lang: str) -> dict[str, str]:
+    """The words the script needs, and every reason's sentence as ``reason.CODE``."""
+    out = {key: text for key, text in words(lang).items() if key.startswith(_BROWSER)}
+    for code, reason in REASONS.items():
+        out[f"reason.{code}"] = reason.en if lang == "en" else reason.zh
+    return out

@@ -1,0 +1,198 @@
+"""The hub's answers: enter, borrow, reader, item. The same functions as at the edge, over fresh facts (source "hub")."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from consortium.decision import Decision
+from consortium.decisions import may_borrow, may_enter
+from consortium.facts import BorrowFacts, Device
+from consortium.record import record
+from hub.decide import asked
+from hub.decide.facts import Person, enter_facts, items_at, known_now, person_of_srid, person_of_tokens
+from hub.decide.pins import Pins
+from hub.decide.reservations import LASTS_MS, Reservation, Reservations
+from hub.devices.nodes import Node
+from hub.identity.keys import Identity
+from hub.ledger.items import ItemRecord
+from hub.metrics import Metrics
+from hub.policy.current import CurrentPolicy
+from hub.store.engine import Store
+
+MAX_STACK = 30
+MAX_ANSWER = 15_000
+"""Bytes of answers in one reply; the envelope has 16,384."""
+
+
+class Decider:
+    """Answers the requests of edges. Every handler takes the asking node and the request's data; raises asked.BadRequest."""
+
+    def __init__(
+        self,
+        store: Store,
+        identity: Identity,
+        policy: CurrentPolicy,
+        reservations: Reservations,
+        pins: Pins,
+        metrics: Metrics,
+        clock: Callable[[], int],
+        *,
+        new_id: Callable[[], str] = lambda: secrets.token_hex(8),
+    ) -> None:
+        self._store = store
+        self._identity = identity
+        self._policy = policy
+        self._reservations = reservations
+        self._pins = pins
+        self._metrics = metrics
+        self._clock = clock
+        self._new_id = new_id
+
+    def _count(self, decision: Decision) -> None:
+        self._metrics.decisions.labels(decision.function, decision.outcome.value, decision.primary).inc()
+
+    def _name(self, org: str, person: Person | None) -> dict[str, Any]:
+        if person is None:
+            return {"srid": None, "home": None}
+        return {"srid": self._identity.srid(org, person.record.rid), "home": person.record.home}
+
+    async def enter(self, node: Node, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Whether the gate may open: the decision with its facts, and whom it was about."""
+        now = self._clock()
+        branch, device = asked.text(data, "branch", 32), asked.text(data, "device")
+        token = asked.text(data, "token")
+        policy = self._policy.policy
+        async with self._store.read() as conn:
+            facts, person = await enter_facts(conn, policy, node, branch, device, token, now)
+        decision = may_enter(policy, facts, now, source="hub")
+        self._count(decision)
+        return {"record": record(decision, facts, now), **self._name(node.org, person)}
+
+    async def borrow(self, node: Node, data: Mapping[str, Any]) -> dict[str, Any]:
+        """One answer for each item of the stack, in order; an ALLOW holds a reservation that counts for the next.
+
+        ``more`` is true where not all answers fitted one message: ask again for the rest.
+        """
+        now = self._clock()
+        branch, device = asked.text(data, "branch", 32), asked.text(data, "device")
+        wanted = asked.items(data, MAX_STACK)
+        pin = data.get("pin") is True
+        at = Device(device, branch, authorised=branch == node.branch)
+        async with self._store.read() as conn:
+            person = await self._person(conn, node, data, now)
+            found = await items_at(conn, node.org, wanted)
+        answers: list[dict[str, Any]] = []
+        size = 0
+        for (owner, item_no), item in zip(wanted, found, strict=True):
+            answer = self._answer(node, at, person, pin, owner, item_no, item, now)
+            size += len(msgspec.json.encode(answer)) + 1
+            if size > MAX_ANSWER:
+                self.forget([answer])
+                break
+            answers.append(answer)
+        row = {**person.record.row(node.org), "pin": None} if person is not None else None
+        out = {**self._name(node.org, person), "reader": row, "answers": answers}
+        return {**out, "more": True} if len(answers) < len(wanted) else out
+
+    def forget(self, answers: list[dict[str, Any]]) -> None:
+        """These answers will not reach anybody: their reservations end."""
+        for answer in answers:
+            if answer.get("reservation"):
+                self._reservations.consume(answer["reservation"])
+
+    async def _person(self, conn: AsyncConnection, node: Node, data: Mapping[str, Any], now: int) -> Person | None:
+        """By the card shown, else by the srid of the session; both must name the same reader where both are given."""
+        srid = asked.text_or_none(data, "srid")
+        if data.get("token") is None and data.get("tokens") is None:
+            if srid is None:
+                raise asked.BadRequest("REQUEST_FIELD", "a borrower is named by srid or token")
+            return await person_of_srid(conn, node.org, srid, now)
+        person = await person_of_tokens(conn, node.org, asked.tokens(data), now)
+        if person is not None and srid is not None and self._identity.srid(node.org, person.record.rid) != srid:
+            return None
+        return person
+
+    def _answer(
+        self,
+        node: Node,
+        at: Device,
+        person: Person | None,
+        pin: bool,
+        owner: str | None,
+        item_no: str,
+        item: ItemRecord | None,
+        now: int,
+    ) -> dict[str, Any]:
+        rid = person.record.rid if person is not None else None
+        reader = card = None
+        if person is not None:
+            held = self._reservations.of(person.record.rid, now, but=item.key if item is not None else None)
+            reader, card = person.record.facts(node.org, held), person.card.facts
+        facts = BorrowFacts(at, known_now(now), card, reader, item.facts(rid) if item is not None else None, pin=pin)
+        decision = may_borrow(self._policy.policy, facts, now, source="hub")
+        self._count(decision)
+        reservation = None
+        if decision.allowed and item is not None and rid is not None:
+            reservation = self._new_id()
+            self._reservations.hold(
+                Reservation(reservation, rid, node.org, item.item_type, item.key, item.value, now + LASTS_MS)
+            )
+        return {
+            "record": record(decision, facts, now),
+            "owner": item.owner if item is not None else owner,
+            "item_no": item_no,
+            "type": item.item_type if item is not None else None,
+            "title": item.title if item is not None else None,
+            "outcome": decision.outcome.value,
+            "codes": list(decision.codes),
+            "due": decision.due_ms,
+            "basis": list(decision.basis),
+            "reservation": reservation,
+        }
+
+    async def reader(self, node: Node, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Who somebody is at this library, and whether their PIN is right: ``pin_ok`` null where none was given.
+
+        ``code`` is OK, CARD_UNKNOWN, PIN_WRONG or PIN_LOCKED.
+        """
+        now = self._clock()
+        given = asked.tokens(data)
+        pin = asked.text_or_none(data, "pin", 128)
+        async with self._store.read() as conn:
+            person = await person_of_tokens(conn, node.org, given, now)
+        if person is None:
+            return {
+                "found": False,
+                "srid": None,
+                "home": None,
+                "token": None,
+                "reader": None,
+                "pin_ok": None,
+                "code": "CARD_UNKNOWN",
+            }
+        code = "OK"
+        if pin is not None:
+            code = await self._pins.check(person.record.rid, node.node, person.record.pin_verifier, pin, now)
+        return {
+            "found": True,
+            **self._name(node.org, person),
+            "token": person.card.row,
+            "reader": {**person.record.row(node.org), "pin": None},
+            "pin_ok": None if pin is None else code == "OK",
+            "code": code,
+        }
+
+    async def item(self, node: Node, data: Mapping[str, Any]) -> dict[str, Any]:
+        """What is known of an item, by key or bare number."""
+        owner, item_no = asked.text_or_none(data, "owner", 16), asked.text(data, "item_no")
+        async with self._store.read() as conn:
+            (found,) = await items_at(conn, node.org, [(owner, item_no)])
+        if found is None:
+            return {"found": False, "owner": owner, "item_no": item_no, "item": None}
+        row = found.row(self._identity, node.org)
+        return {"found": True, "owner": found.owner, "item_no": found.item_no, "item": row}

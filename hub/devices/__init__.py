@@ -1,0 +1,1 @@
+"""Branches and their machines as the hub last heard of them."""

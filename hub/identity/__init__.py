@@ -1,0 +1,1 @@
+"""Who is who: site keys, tokens and srids on one side, the hub's own reader ids on the other."""

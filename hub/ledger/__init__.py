@@ -1,0 +1,1 @@
+"""The ledger: the event log, and everything folded from it."""

@@ -1,0 +1,154 @@
+"""Everything the hub knows of some items: catalogue row, state, open loan, open transit, first hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from consortium.facts import ItemFacts, ItemStatus, Relation
+from consortium.identity import org_of_branch
+from hub.identity.keys import Identity
+from hub.store.chunks import chunks
+from hub.store.schema import holds, item_state, items, loans, transits
+
+Key = tuple[str, str]
+"""(owner, item_no)."""
+
+HOLD_OVER = frozenset({"FILLED", "CANCELLED", "EXPIRED"})
+"""States in which a hold waits no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRecord:
+    """One item, whole. ``loan_rid`` may be an erased reader's commitment; times in ms UTC."""
+
+    owner: str
+    item_no: str
+    item_type: str
+    title: str
+    owner_branch: str
+    value: int
+    shareable: bool
+    reference: bool
+    status: str
+    branch: str
+    loan_rid: str | None
+    due: int | None
+    loan_place: str | None
+    transit_to: str | None
+    hold_rid: str | None = None
+
+    @property
+    def key(self) -> Key:
+        """(owner, item_no)."""
+        return (self.owner, self.item_no)
+
+    @property
+    def sites(self) -> frozenset[str]:
+        """The libraries whose replica has it: its owner's, and where it is, is on loan from, or is going."""
+        places = (self.branch, self.loan_place, self.transit_to)
+        return frozenset({self.owner, *(org_of_branch(place) for place in places if place)})
+
+    def facts(self, rid: str | None) -> ItemFacts:
+        """What a decision reads, seen from the reader in front of the machine."""
+        return ItemFacts(
+            self.owner, self.item_no, self.item_type, self.owner_branch, ItemStatus(self.status),
+            _relation(self.loan_rid, rid), _relation(self.hold_rid, rid), self.value, self.shareable, self.reference,
+            self.transit_to,
+        )  # fmt: skip
+
+    def row(self, identity: Identity, org: str) -> dict[str, Any]:
+        """The item's replica row at a library."""
+        return {
+            "type": self.item_type,
+            "owner_branch": self.owner_branch,
+            "title": self.title,
+            "value": self.value,
+            "shareable": self.shareable,
+            "reference": self.reference,
+            "status": self.status,
+            "branch": self.branch,
+            "loan_srid": identity.srid(org, self.loan_rid) if self.loan_rid else None,
+            "due": self.due,
+            "transit_to": self.transit_to,
+            "hold_srid": identity.srid(org, self.hold_rid) if self.hold_rid else None,
+        }
+
+
+def _relation(whose: str | None, rid: str | None) -> Relation:
+    if whose is None:
+        return Relation.NOBODY
+    return Relation.SELF if whose == rid else Relation.OTHER
+
+
+def item_query() -> Select[Any]:
+    """Items with their state beside them; add a WHERE."""
+    here = (item_state.c.owner == items.c.owner) & (item_state.c.item_no == items.c.item_no)
+    joined = (
+        items.outerjoin(item_state, here)
+        .outerjoin(loans, loans.c.id == item_state.c.loan_id)
+        .outerjoin(transits, transits.c.id == item_state.c.transit_id)
+    )
+    return select(
+        items,
+        item_state.c.status,
+        item_state.c.branch,
+        loans.c.rid.label("loan_rid"),
+        loans.c.due,
+        loans.c.place,
+        transits.c.to.label("transit_to"),
+    ).select_from(joined)
+
+
+def item_record(row: Any, hold_rid: str | None = None) -> ItemRecord:
+    """A row of ``item_query``. An item without events stands on its own shelf."""
+    return ItemRecord(
+        row.owner, row.item_no, row.item_type, row.title, row.owner_branch, row.value, row.shareable, row.reference,
+        row.status or ItemStatus.SHELVED.value, row.branch or row.owner_branch, row.loan_rid, row.due, row.place,
+        row.transit_to, hold_rid,
+    )  # fmt: skip
+
+
+async def first_holds(conn: AsyncConnection, keys: Iterable[Key] | None = None) -> dict[Key, str]:
+    """The reader whose hold comes first, by item; without ``keys`` for every item that has one."""
+    query = select(holds).where(holds.c.state.not_in(HOLD_OVER)).order_by(holds.c.placed_ms.desc(), holds.c.id.desc())
+    if keys is None:
+        return {(row.owner, row.item_no): row.rid for row in await conn.execute(query)}
+    out: dict[Key, str] = {}
+    for part in chunks(sorted(set(keys))):
+        wanted = query.where(tuple_(holds.c.owner, holds.c.item_no).in_(part))
+        out.update({(row.owner, row.item_no): row.rid for row in await conn.execute(wanted)})
+    return out
+
+
+async def load_items(conn: AsyncConnection, keys: Iterable[Key]) -> dict[Key, ItemRecord]:
+    """The items of these keys that the catalogue has, by key."""
+    wanted = sorted(set(keys))
+    waiting = await first_holds(conn, wanted)
+    out: dict[Key, ItemRecord] = {}
+    for part in chunks(wanted):
+        query = item_query().where(tuple_(items.c.owner, items.c.item_no).in_(part))
+        for row in await conn.execute(query):
+            out[row.owner, row.item_no] = item_record(row, waiting.get((row.owner, row.item_no)))
+    return out
+
+
+async def owners_of(conn: AsyncConnection, numbers: Iterable[str]) -> dict[str, list[str]]:
+    """Every library that has an item of one of these numbers."""
+    out: dict[str, list[str]] = {}
+    for part in chunks(sorted(set(numbers))):
+        query = select(items.c.owner, items.c.item_no).where(items.c.item_no.in_(part)).order_by(items.c.owner)
+        for row in await conn.execute(query):
+            out.setdefault(row.item_no, []).append(row.owner)
+    return out
+
+
+def bare_item_means(org: str, owners: list[str]) -> str | None:
+    """Whose item a number without its library means at ``org``: the own one, else the only one."""
+    if org in owners:
+        return org
+    return owners[0] if len(owners) == 1 else None

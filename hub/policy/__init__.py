@@ -1,0 +1,1 @@
+"""The policy in force: bundles as published, and the compiled one decisions are made by."""

@@ -1,0 +1,290 @@
+"""What a FEIG pad answers: typed replies, parsed by the driver and built by the device's twin.
+
+A reply does not repeat the sub-command, so decoding needs the request. A status that means "not done" is raised as `StatusError`.
+"""
+
+from dataclasses import dataclass
+from typing import overload
+
+from protocols.feig.device_requests import (
+    CpuResetRequest,
+    ReaderInfoRequest,
+    RfResetRequest,
+    SetOutputRequest,
+    SetOutputsRequest,
+    VersionRequest,
+)
+from protocols.feig.fields import check_byte, check_uid
+from protocols.feig.frame import Form, Frame
+from protocols.feig.requests import Request
+from protocols.feig.status import MORE_DATA, NO_TAG, OK, RF_WARNING, StatusError
+from protocols.feig.tag_requests import (
+    InventoryRequest,
+    LockAfiRequest,
+    ReadBlocksRequest,
+    SelectRequest,
+    SystemInformationRequest,
+    WriteAfiRequest,
+    WriteBlocksRequest,
+    WriteDsfidRequest,
+)
+from protocols.frames import Cursor, LocalFrameError, Malformed
+
+__all__ = [
+    "Block",
+    "DoneReply",
+    "InventoryReply",
+    "InventoryTag",
+    "ReadBlocksReply",
+    "Reply",
+    "SystemInformationReply",
+    "VersionReply",
+    "decode_reply",
+    "encode_reply",
+    "encode_status",
+]
+
+TR_TYPE_ISO15693 = 0x03
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryTag:
+    """One ISO 15693 tag of an inventory."""
+
+    uid: str
+    dsfid: int
+
+    def __post_init__(self) -> None:
+        check_uid(self.uid)
+        check_byte("dsfid", self.dsfid)
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryReply:
+    """The tags in the field. `more` = status 94: ask again with `InventoryRequest(more=True)`.
+
+    `warning` = status 84: the air was noisy and tags may be missing. `unread` holds what follows the first tag of another type
+    than ISO 15693 (a bank card left on the pad), whose length this codec does not know.
+    """
+
+    tags: tuple[InventoryTag, ...] = ()
+    more: bool = False
+    warning: bool = False
+    unread: bytes = b""
+
+    def to_body(self) -> bytes:
+        """Return status and data; no tags and nothing else to say is status 01 alone."""
+        status = MORE_DATA if self.more else RF_WARNING if self.warning else OK
+        if not self.tags and not self.unread:
+            return bytes((NO_TAG if status == OK else status,))
+        if len(self.tags) > 0xFF:
+            raise LocalFrameError("at most 255 tags in one reply")
+        sets = [bytes((TR_TYPE_ISO15693, tag.dsfid)) + bytes.fromhex(tag.uid) for tag in self.tags]
+        return bytes((status, len(sets) + bool(self.unread))) + b"".join(sets) + self.unread
+
+    @classmethod
+    def from_frame(cls, frame: Frame) -> "InventoryReply":
+        """Parse a device's frame."""
+        status = frame.status
+        if status == NO_TAG and not frame.data:
+            return cls()
+        if status not in (OK, MORE_DATA, RF_WARNING):
+            raise StatusError(status, frame.data)
+        more, warning = status == MORE_DATA, status == RF_WARNING
+        if not frame.data and status != OK:
+            return cls(more=more, warning=warning)
+        body = Cursor(frame.data)
+        tags: list[InventoryTag] = []
+        for _ in range(body.u8()):
+            kind = body.u8()
+            if kind != TR_TYPE_ISO15693:
+                return cls(tuple(tags), more, warning, bytes((kind,)) + body.rest())
+            dsfid = body.u8()
+            tags.append(InventoryTag(body.take(8).hex().upper(), dsfid))
+        body.end()
+        return cls(tuple(tags), more, warning)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block as the tag stores it; `security` not 0 = locked (ISO 15693-3, block security status)."""
+
+    data: bytes
+    security: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBlocksReply:
+    """The blocks read, in order, all of `block_size` bytes."""
+
+    block_size: int
+    blocks: tuple[Block, ...]
+
+    def __post_init__(self) -> None:
+        if any(len(block.data) != self.block_size for block in self.blocks):
+            raise LocalFrameError("every block has block_size bytes")
+        if len(self.blocks) > 0xFF:
+            raise LocalFrameError("at most 255 blocks in one reply")
+
+    @property
+    def data(self) -> bytes:
+        """The blocks joined."""
+        return b"".join(block.data for block in self.blocks)
+
+    def to_body(self) -> bytes:
+        """Return status and data, each block reversed as the wire wants it."""
+        parts = [bytes((block.security,)) + block.data[::-1] for block in self.blocks]
+        return bytes((OK, len(self.blocks), self.block_size)) + b"".join(parts)
+
+    @classmethod
+    def from_frame(cls, frame: Frame) -> "ReadBlocksReply":
+        """Parse a device's frame."""
+        body = _data_of(frame)
+        count, size = body.u8(), body.u8()
+        if not 1 <= size <= 32:
+            raise Malformed(f"a block of {size} bytes")
+        blocks = []
+        for _ in range(count):
+            security = body.u8()
+            blocks.append(Block(body.take(size)[::-1], security))
+        body.end()
+        return cls(size, tuple(blocks))
+
+
+@dataclass(frozen=True, slots=True)
+class SystemInformationReply:
+    """What a tag says about itself: `block_count` 1..256 blocks of `block_size` 1..32 bytes, `ic` its chip.
+
+    MEM-SIZE travels as block size − 1, then block count − 1 (high byte first like all FEIG words; no vector holds it).
+    """
+
+    dsfid: int
+    uid: str
+    afi: int
+    block_count: int
+    block_size: int
+    ic: int
+
+    def __post_init__(self) -> None:
+        check_uid(self.uid)
+        for name in ("dsfid", "afi", "ic"):
+            check_byte(name, getattr(self, name))
+        if not (1 <= self.block_count <= 256 and 1 <= self.block_size <= 32):
+            raise LocalFrameError("1..256 blocks of 1..32 bytes")
+
+    def to_body(self) -> bytes:
+        """Return status and data."""
+        size = bytes((self.block_size - 1, self.block_count - 1))
+        return bytes((OK, self.dsfid)) + bytes.fromhex(self.uid) + bytes((self.afi,)) + size + bytes((self.ic,))
+
+    @classmethod
+    def from_frame(cls, frame: Frame) -> "SystemInformationReply":
+        """Parse a device's frame."""
+        body = _data_of(frame)
+        dsfid = body.u8()
+        uid = body.take(8).hex().upper()
+        afi, size, count, ic = body.u8(), (body.u8() & 0x1F) + 1, body.u8() + 1, body.u8()
+        body.end()
+        return cls(dsfid, uid, afi, count, size, ic)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionReply:
+    """Version of the device. `software` = major, minor; `reader_type` = the family's type number; `rest` = what we do not read.
+
+    Field order (SW-REV 2, D-REV, HW-TYPE, SW-TYPE) is general knowledge of the H-manuals.
+    """
+
+    software: tuple[int, int]
+    development: int = 0
+    hardware_type: int = 0
+    reader_type: int = 0
+    rest: bytes = b""
+
+    def to_body(self) -> bytes:
+        """Return status and data."""
+        return bytes((OK, *self.software, self.development, self.hardware_type, self.reader_type)) + self.rest
+
+    @classmethod
+    def from_frame(cls, frame: Frame) -> "VersionReply":
+        """Parse a device's frame."""
+        body = _data_of(frame)
+        return cls((body.u8(), body.u8()), body.u8(), body.u8(), body.u8(), body.rest())
+
+
+@dataclass(frozen=True, slots=True)
+class DoneReply:
+    """The device did it and has nothing to add."""
+
+    rest: bytes = b""
+
+    def to_body(self) -> bytes:
+        """Return status and data."""
+        return bytes((OK,)) + self.rest
+
+    @classmethod
+    def from_frame(cls, frame: Frame) -> "DoneReply":
+        """Parse a device's frame."""
+        return cls(_data_of(frame).rest())
+
+
+Reply = InventoryReply | ReadBlocksReply | SystemInformationReply | VersionReply | DoneReply
+"""Every reply this codec knows."""
+
+DoneRequest = (
+    WriteBlocksRequest
+    | SelectRequest
+    | WriteAfiRequest
+    | LockAfiRequest
+    | WriteDsfidRequest
+    | CpuResetRequest
+    | RfResetRequest
+    | SetOutputsRequest
+    | SetOutputRequest
+)
+"""Requests whose answer is done or not done."""
+
+_BY_REQUEST: dict[type[Request], type[Reply]] = {
+    InventoryRequest: InventoryReply,
+    ReadBlocksRequest: ReadBlocksReply,
+    SystemInformationRequest: SystemInformationReply,
+    VersionRequest: VersionReply,
+    ReaderInfoRequest: VersionReply,
+}
+
+
+def _data_of(frame: Frame) -> Cursor:
+    if frame.status != OK:
+        raise StatusError(frame.status, frame.data)
+    return Cursor(frame.data)
+
+
+@overload
+def decode_reply(request: InventoryRequest, frame: Frame) -> InventoryReply: ...
+@overload
+def decode_reply(request: ReadBlocksRequest, frame: Frame) -> ReadBlocksReply: ...
+@overload
+def decode_reply(request: SystemInformationRequest, frame: Frame) -> SystemInformationReply: ...
+@overload
+def decode_reply(request: VersionRequest | ReaderInfoRequest, frame: Frame) -> VersionReply: ...
+@overload
+def decode_reply(request: DoneRequest, frame: Frame) -> DoneReply: ...
+def decode_reply(request: Request, frame: Frame) -> Reply:
+    """Return the reply to `request` in a device's frame.
+
+    Raises `StatusError` where the device did not do it, `Malformed` where the frame answers another command or its fields are
+    too long, `Truncated` where they are too short.
+    """
+    if frame.command != request.COMMAND:
+        raise Malformed(f"the frame answers command {frame.command:02X}, not {request.COMMAND:02X}")
+    return _BY_REQUEST.get(type(request), DoneReply).from_frame(frame)
+
+
+def encode_reply(address: int, request: Request, reply: Reply, frame: Form = "advanced") -> bytes:
+    """Return the bytes with which the device at `address` answers `request`."""
+    return Frame(address, request.COMMAND, reply.to_body(), frame).to_bytes()
+
+
+def encode_status(address: int, command: int, status: int, detail: bytes = b"", frame: Form = "advanced") -> bytes:
+    """Return a device's frame that holds a status and its detail only: its refusal of `command`."""
+    return Frame(address, command, bytes((status,)) + detail, frame).to_bytes()

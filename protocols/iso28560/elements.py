@@ -1,0 +1,58 @@
+"""The data elements of ISO 28560-1 by object identifier, and one element as part 2 and the user bank of part 4 hold it."""
+
+from dataclasses import dataclass
+
+__all__ = ["CONTENT", "NAMES", "OWNER", "PII", "SET_INFO", "USAGE", "Element", "split_set_info"]
+
+PII, CONTENT, OWNER, SET_INFO, USAGE = 1, 2, 3, 4, 5
+
+NAMES = {
+    PII: "pii",
+    OWNER: "owner",
+    SET_INFO: "set",
+    USAGE: "usage",
+    6: "shelf",
+    7: "onix_media",
+    8: "marc_media",
+    9: "supplier",
+    10: "order",
+    11: "ill_library",
+    12: "ill_transaction",
+    13: "gs1",
+    14: "alternative_unique_id",
+    15: "local_a",
+    16: "local_b",
+    17: "title",
+    18: "local_product",
+    19: "other_media",
+    20: "supply_stage",
+    21: "invoice",
+    22: "alternative_item",
+    23: "alternative_owner",
+    24: "subsidiary",
+    25: "alternative_ill",
+    26: "local_c",
+}
+"""Our short names of the elements; OID 2, the content parameter, only says which others are there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One data set. `value` is text, the OIDs listed (OID 2), or upper-case hex where the application defines the bytes.
+
+    `compaction` 0..7 (ISO/IEC 15962); `pad` = zero bytes after it that align the next element to a block.
+    """
+
+    oid: int
+    compaction: int
+    value: str | tuple[int, ...]
+    pad: int = 0
+
+
+def split_set_info(value: str) -> tuple[int, int] | None:
+    """Return (parts, this part) of set information such as `1203`: half of the digits each; None if it is no such number."""
+    half = len(value) // 2
+    if not value.isascii() or not value.isdigit() or len(value) % 2:
+        return None
+    parts, part = int(value[:half]), int(value[half:])
+    return (parts, part) if part <= parts else None

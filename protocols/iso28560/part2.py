@@ -1,0 +1,186 @@
+"""ISO 28560-2: elements as ISO/IEC 15962 data sets in sequence, no directory, format 6 (DSFID 06).
+
+    precursor [OID - 15] [offset] length data [pads]      precursor = offset bit, compaction (3), OID (4; F = next byte + 15)
+
+OID 1 is first, OID 2 (which other elements are there) second if there are more; 00 ends. Pads after an element let the next begin
+on a four-byte block, so that it can be locked alone. Locked for life are by custom the identifier and the owner.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from protocols.iso28560.compaction import APPLICATION, best_scheme, compact, expand
+from protocols.iso28560.elements import CONTENT, NAMES, OWNER, PII, Element
+from protocols.iso28560.errors import BlankTag, LocalTagError, TagError
+from protocols.iso28560.isil import decode_isil, encode_isil
+
+__all__ = ["DSFID", "ItemData", "decode_part2", "decode_stream", "encode_part2", "encode_stream"]
+
+DSFID = 0x06
+"""The DSFID of a tag with no directory and data format 6."""
+
+_BLOCK = 4
+_OFFSET = 0x80
+_ESCAPE = 15
+_ISIL_OIDS = frozenset({OWNER, 11})
+_MAX_OID = 127
+_MAX_LENGTH = 127
+
+
+@dataclass(frozen=True, slots=True)
+class ItemData:
+    """The elements of one tag. `lockable_blocks` has one letter a block: `l` = it belongs to an element that fills whole blocks."""
+
+    elements: tuple[Element, ...]
+    lockable_blocks: str
+    divergences: tuple[str, ...] = ()
+
+    def named(self) -> dict[str, str]:
+        """Return the elements that have a name, without the content parameter."""
+        return {NAMES[e.oid]: e.value for e in self.elements if e.oid in NAMES and isinstance(e.value, str)}
+
+
+def decode_part2(data: bytes) -> ItemData:
+    """Return the elements of a tag's user memory; the first must be the item identifier.
+
+    Raises `BlankTag` or `TagError`. A content parameter that lists other elements than there are is the divergence
+    `content-parameter`.
+    """
+    if not data.strip(b"\x00"):
+        raise BlankTag("the tag is blank")
+    item = decode_stream(data)
+    if not item.elements or item.elements[0].oid != PII:
+        raise TagError("the first element is not the item identifier")
+    if not item.elements[0].value:
+        raise TagError("the item identifier is empty")
+    return item
+
+
+def decode_stream(data: bytes) -> ItemData:
+    """Return the elements of a data set sequence that may lack OID 1 (the user bank of part 4)."""
+    elements: list[Element] = []
+    letters = ["."] * (-(-len(data) // _BLOCK))
+    at = 0
+    while at < len(data) and data[at]:
+        start = at
+        element, at = _take(data, at)
+        if any(element.oid == other.oid for other in elements):
+            raise TagError(f"element {element.oid} is there twice")
+        elements.append(element)
+        if not start % _BLOCK and not at % _BLOCK:
+            letters[start // _BLOCK : at // _BLOCK] = "l" * ((at - start) // _BLOCK)
+    return ItemData(tuple(elements), "".join(letters), tuple(_divergences(elements)))
+
+
+def _divergences(elements: list[Element]) -> Iterator[str]:
+    present = sorted(e.oid for e in elements if e.oid > CONTENT)
+    listed = next((e.value for e in elements if e.oid == CONTENT), None)
+    if present != sorted(listed or ()):
+        yield "content-parameter"
+
+
+def _take(data: bytes, at: int) -> tuple[Element, int]:
+    def byte(position: int) -> int:
+        if position >= len(data):
+            raise TagError("the data set is cut off")
+        return data[position]
+
+    precursor = data[at]
+    at += 1
+    oid, compaction = precursor & 0x0F, precursor >> 4 & 7
+    if oid == _ESCAPE:
+        oid, at = byte(at) + _ESCAPE, at + 1
+    pad = 0
+    if precursor & _OFFSET:
+        pad, at = byte(at), at + 1
+    length = byte(at)
+    start, end = at + 1, at + 1 + length
+    if not oid or oid > _MAX_OID or not length or length > _MAX_LENGTH:
+        raise TagError(f"no data set has object identifier {oid} and length {length}")
+    if end + pad > len(data):
+        raise TagError("the data set is cut off")
+    if data[end : end + pad].strip(b"\x00"):
+        raise TagError("an element is padded with other bytes than 00")
+    return Element(oid, compaction, _value(oid, compaction, data[start:end]), pad), end + pad
+
+
+def _value(oid: int, compaction: int, data: bytes) -> str | tuple[int, ...]:
+    if oid == CONTENT:
+        if compaction != APPLICATION:
+            raise TagError("the content parameter is a bitmap")
+        return tuple(3 + 8 * i + bit for i, octet in enumerate(data) for bit in range(8) if octet & 0x80 >> bit)
+    if compaction != APPLICATION:
+        return expand(compaction, data)
+    return decode_isil(data) if oid in _ISIL_OIDS else data.hex().upper()
+
+
+def encode_part2(
+    values: Mapping[int, str], *, lock: Collection[int] = (PII,), compactions: Mapping[int, int] | None = None
+) -> bytes:
+    """Return the user memory of a tag for `values` by OID (1 needed; 2 is made here), zero padded to whole blocks.
+
+    Elements in `lock` begin and end on a block: OID 1 at the front, the others at the end. `compactions` overrides the choice for
+    an OID; without it an owner is an ISIL where its characters allow. Raises `LocalTagError`.
+    """
+    if not values.get(PII):
+        raise LocalTagError("an item has an identifier")
+    loose = [oid for oid in sorted(values) if oid != PII and oid not in lock]
+    locked = [oid for oid in sorted(values) if oid != PII and oid in lock]
+    chosen = compactions or {}
+    data = _data_set(PII, *_compacted(PII, values[PII], chosen), at=0, align=PII in lock)
+    content = _bitmap(values)
+    pieces = [(CONTENT, APPLICATION, content)] if content else []
+    pieces += [(oid, *_compacted(oid, values[oid], chosen)) for oid in loose]
+    for number, piece in enumerate(pieces, 1):
+        data += _data_set(*piece, at=len(data), align=bool(locked) and number == len(pieces))
+    for oid in locked:
+        data += _data_set(oid, *_compacted(oid, values[oid], chosen), at=len(data), align=True)
+    return data + bytes(-len(data) % _BLOCK)
+
+
+def encode_stream(values: Mapping[int, str], compactions: Mapping[int, int] | None = None) -> bytes:
+    """Return the data sets of `values` in order, content parameter first if there is no OID 1, with the end mark."""
+    chosen = compactions or {}
+    content = _bitmap(values)
+    pieces = [(CONTENT, APPLICATION, content)] if content else []
+    pieces += [(oid, *_compacted(oid, value, chosen)) for oid, value in sorted(values.items())]
+    pieces.sort(key=lambda piece: piece[0])
+    return b"".join(_data_set(*piece, at=0, align=False) for piece in pieces) + b"\x00"
+
+
+def _bitmap(oids: Iterable[int]) -> bytes:
+    bits = 0
+    others = [oid for oid in oids if oid > CONTENT]
+    for oid in others:
+        bits |= 1 << (127 - (oid - 3))
+    return bits.to_bytes(16, "big").rstrip(b"\x00")
+
+
+def _compacted(oid: int, value: str, chosen: Mapping[int, int]) -> tuple[int, bytes]:
+    scheme = chosen.get(oid)
+    if oid in _ISIL_OIDS and scheme in (None, APPLICATION):
+        try:
+            return APPLICATION, encode_isil(value)
+        except LocalTagError:
+            if scheme == APPLICATION:
+                raise
+    if scheme == APPLICATION:
+        try:
+            return APPLICATION, bytes.fromhex(value)
+        except ValueError:
+            raise LocalTagError(f"element {oid} in compaction 0 is given as hex") from None
+    number = best_scheme(value) if scheme is None else scheme
+    return number, compact(number, value)
+
+
+def _data_set(oid: int, compaction: int, data: bytes, *, at: int, align: bool) -> bytes:
+    """Return one data set that begins at byte `at`; with `align` it ends on a block, by an offset byte if it must."""
+    if not 1 <= oid <= _MAX_OID or not 1 <= len(data) <= _MAX_LENGTH:
+        raise LocalTagError("an element has an identifier of 1..127 and 1..127 bytes of data")
+    code = bytes((oid,)) if oid < _ESCAPE else bytes((_ESCAPE, oid - _ESCAPE))
+    head = bytes((compaction << 4 | code[0],)) + code[1:]
+    plain = head + bytes((len(data),)) + data
+    if not align or not (at + len(plain)) % _BLOCK:
+        return plain
+    pad = -(at + len(plain) + 1) % _BLOCK
+    return bytes((head[0] | _OFFSET,)) + head[1:] + bytes((pad, len(data))) + data + bytes(pad)
