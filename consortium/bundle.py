@@ -20,6 +20,10 @@ MATCH_ORDER = ("agreement", "home", "category", "item_type", "owner", "place")
 """Default order in which a rule's specificity is compared; a bundle may carry another."""
 
 
+MOST_REMEMBERED = 4_096
+"""Rule combinations a policy remembers; beyond it begins anew."""
+
+
 class BundleError(ValueError):
     """A bundle that cannot be used; ``code`` is stable."""
 
@@ -77,6 +81,7 @@ class Policy:
     """A bundle with its lookups. Raises BundleError where a bundle contradicts itself."""
 
     __slots__ = (
+        "_candidates",
         "_covering",
         "_groups_of",
         "branches",
@@ -105,6 +110,7 @@ class Policy:
             for member in group.members:
                 self._groups_of[member] = self._groups_of.get(member, frozenset()) | {group.name}
         self.rules = tuple(sorted(bundle.rules, key=self._rank))
+        self._candidates: dict[tuple[str, str, str, str], tuple[PolicyRule, ...]] = {}
         self._covering: dict[tuple[str, str], tuple[Agreement, ...]] = {}
         for home in self.libraries:
             for host in self.libraries:
@@ -123,6 +129,33 @@ class Policy:
     def groups_of(self, member: str) -> frozenset[str]:
         """Names of the groups an org or branch belongs to."""
         return self._groups_of.get(member, frozenset())
+
+    def names(self, pattern: str, org: str, branch: str | None = None) -> bool:
+        """Whether a rule's ``*``, org, branch or ``@group`` names this library or branch."""
+        if pattern in ("*", org) or (branch is not None and pattern == branch):
+            return True
+        if pattern.startswith("@"):
+            name = pattern[1:]
+            return name in self.groups_of(org) or (branch is not None and name in self.groups_of(branch))
+        return False
+
+    def candidates(self, home: str, item_type: str, owner: str, place: str) -> tuple[PolicyRule, ...]:
+        """Rules that fit these four, most specific first. Remembered: a branch asks for few combinations, over and over."""
+        key = (home, item_type, owner, place)
+        found = self._candidates.get(key)
+        if found is None:
+            found = tuple(
+                rule
+                for rule in self.rules
+                if rule.item_type in ("*", item_type)
+                and self.names(rule.home, home)
+                and self.names(rule.owner, owner)
+                and self.names(rule.place, place.split("-", 1)[0], place)
+            )
+            if len(self._candidates) >= MOST_REMEMBERED:
+                self._candidates.clear()
+            self._candidates[key] = found
+        return found
 
     def covering(self, home: str, host: str) -> tuple[Agreement, ...]:
         """Agreements that concern readers of ``home`` at ``host``, in a fixed order."""

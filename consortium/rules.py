@@ -56,23 +56,10 @@ class Resolved:
     age_excluded: bool = False
 
 
-def _named(policy: Policy, pattern: str, org: str, branch: str | None = None) -> bool:
-    if pattern in ("*", org) or (branch is not None and pattern == branch):
-        return True
-    if pattern.startswith("@"):
-        name = pattern[1:]
-        return name in policy.groups_of(org) or (branch is not None and name in policy.groups_of(branch))
-    return False
-
-
-def _fits(policy: Policy, rule: PolicyRule, case: Case) -> bool:
+def _fits(rule: PolicyRule, case: Case) -> bool:
     return (
         (rule.agreement == "*" or rule.agreement in case.agreements)
         and rule.category in ("*", case.category)
-        and rule.item_type in ("*", case.item_type)
-        and _named(policy, rule.home, case.home)
-        and _named(policy, rule.owner, case.owner)
-        and _named(policy, rule.place, case.place.split("-", 1)[0], case.place)
         and (rule.valid_from_ms is None or rule.valid_from_ms <= case.now)
         and (rule.valid_to_ms is None or case.now < rule.valid_to_ms)
     )
@@ -90,8 +77,8 @@ def resolve(policy: Policy, case: Case) -> Resolved:
     """All results for a case: the most specific rule that sets a result gives it, less specific ones fill what is unset."""
     out = Resolved()
     basis: list[str] = []
-    for rule in policy.rules:
-        if not _fits(policy, rule, case):
+    for rule in policy.candidates(case.home, case.item_type, case.owner, case.place):
+        if not _fits(rule, case):
             continue
         if not _age_fits(rule, case.age):
             # A rule that would have lent but for the reader's age, and no more specific one has spoken.
