@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from drivers.base import CardRead, DeviceEvent
+from drivers.base import CardRead, DeviceEvent, DeviceState, TagsOnPad
 from drivers.gate.osdp import OsdpGate
 from drivers.rfid.feig import FeigPad
 from firmware_sim.branch_client import SimBranchClient
@@ -45,24 +45,31 @@ async def _measure(folder: Path) -> dict[str, Any]:
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "TONGJIE_SIM_OSDP_KEY": key.hex()},
     )
-    assert branch.stdin and branch.stdout
+    assert branch.stdin
+    assert branch.stdout
     client = SimBranchClient(json.loads(await branch.stdout.readline())["control"])
     await client.connect()
     gate = OsdpGate("gate", f"pty:{folder}/gate", scbk=key)
     pad = FeigPad("pad", f"pty:{folder}/pad")
     opening: set[asyncio.Task[None]] = set()
+    online = {"gate": asyncio.Event(), "pad": asyncio.Event()}
+    stacked = asyncio.Event()
 
     def emit(event: DeviceEvent) -> None:
         if isinstance(event, CardRead):
             opening.add(asyncio.create_task(gate.open(30)))
+        elif isinstance(event, DeviceState) and event.state == "online":
+            online[event.device].set()
+        elif isinstance(event, TagsOnPad) and len(event.tags) == STACK:
+            stacked.set()
 
     tasks = [asyncio.create_task(gate.run(emit)), asyncio.create_task(pad.run(emit))]
     try:
         async with asyncio.timeout(10):
-            while not (gate.health()["online"] and pad.health()["state"] == "online"):
-                await asyncio.sleep(0.02)
+            await online["gate"].wait()
+            await online["pad"].wait()
         taps = await _taps(client)
-        stack_ms, read_ms = await _stack(client, pad)
+        stack_ms, read_ms = await _stack(client, pad, stacked)
         drivers, devices = await _idle(branch.pid)
     finally:
         for task in tasks:
@@ -105,14 +112,13 @@ async def _taps(client: SimBranchClient) -> list[float]:
     return sorted(found)
 
 
-async def _stack(client: SimBranchClient, pad: FeigPad) -> tuple[float, float]:
+async def _stack(client: SimBranchClient, pad: FeigPad, stacked: asyncio.Event) -> tuple[float, float]:
     blocks = encode_part3("01234567890", "CN-251020", usage=1, parts=1, part=1, size=34).ljust(36, b"\0").hex()
     began = time.perf_counter()
     for number in range(STACK):
         await client.place(f"E00401{number:010X}", dsfid=0x3E, afi=0x07, blocks=blocks)
     async with asyncio.timeout(20):
-        while len(pad.tags) < STACK:
-            await asyncio.sleep(0.002)
+        await stacked.wait()
     told = time.perf_counter()
     if len(await pad.read()) < STACK:
         raise RuntimeError("the second reading lost a tag")

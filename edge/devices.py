@@ -63,7 +63,8 @@ class DeviceRecord:
 class Devices:
     """Starts, watches and restarts drivers; knows every device's state, also of kiosks that connect to us.
 
-    ``now`` gives ms UTC, ``uniform`` a number in 0..1. ``on_state`` hears a record after each change of state.
+    ``now`` gives ms UTC, ``uniform`` a number in 0..1. ``on_state`` hears a record after each change, and whether its
+    state (not only a fact) changed.
     ``factory`` finds the driver of a kind.
     """
 
@@ -73,7 +74,7 @@ class Devices:
         *,
         now: Callable[[], int],
         uniform: Callable[[], float],
-        on_state: Callable[[DeviceRecord], None],
+        on_state: Callable[[DeviceRecord, bool], None],
         factory: Callable[[str], DriverFactory] = load,
     ) -> None:
         self._now = now
@@ -152,7 +153,7 @@ class Devices:
     def _fact(self, record: DeviceRecord, name: str, value: str | int) -> None:
         if record.facts.get(name) != value:
             record.facts[name] = value
-            self._on_state(record)
+            self._on_state(record, False)
 
     def set_state(self, device: str, kind: str, state: str, reason_code: str, facts: Mapping[str, str | int]) -> None:
         """Note a device's state; also for kiosks, which have no driver of ours. Tells ``on_state`` where it changed."""
@@ -165,7 +166,7 @@ class Devices:
             record.state, record.reason_code, record.since = state, reason_code, now
         record.facts.update(facts)
         if told:
-            self._on_state(record)
+            self._on_state(record, changed)
 
     def pad(self, device: str) -> Pad | None:
         """The pad of that id, None where it is no pad."""

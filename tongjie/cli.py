@@ -77,6 +77,6 @@ def _root(
 def main() -> None:
     """Entry point of the console script."""
     try:
-        app()
+        app(prog_name="tongjie")
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.exit(130)

@@ -142,9 +142,7 @@ class PadKiosk:
     def pad_items(self) -> list[dict[str, Any]]:
         """What lies on the pad: items once each, then tags that are no items of the consortium."""
         nobody = {"owner": None, "owner_name": None, "item_no": None, "title": ""}
-        items = [
-            {**self._plain(key), "code": "OK", "secured": self._tags.secured(key)} for key in self._tags.on_pad()
-        ]
+        items = [{**self._plain(key), "code": "OK", "secured": self._tags.secured(key)} for key in self._tags.on_pad()]
         foreign = [tag for tag in self._tags.items if tag.key is None]
         items.extend({**nobody, "code": tag.code, "secured": tag.secured} for tag in foreign)
         return items

@@ -118,7 +118,7 @@ async def set_block(ask: Writes, wanted: NewBlock, idempotency_key: IdempotencyK
         before = await answered_before(conn, ask.access, idempotency_key, hashed)
         if before is not None:
             return JSONResponse(before[1], before[0])
-        policy = await ask.hub.policy.current(conn)
+        policy = ask.hub.policy
         issuer = _issuer(ask.access, wanted, policy)
         rid = await _rid(conn, ask.access, wanted)
         row: dict[str, Any] = {
@@ -164,7 +164,7 @@ async def lift_block(ask: Writes, id: str, idempotency_key: IdempotencyKey = Non
         if row.to_ms is None or row.to_ms > ask.now:
             ended = update(t.blocks).where(t.blocks.c.id == id).values(to_ms=ask.now)
             await conn.execute(ended)
-            policy = await ask.hub.policy.current(conn)
+            policy = ask.hub.policy
             branch = _branch_of(policy, row.issuer)
             committed = await worker.ingest.record(
                 conn, [HubEvent(Kind.BLOCK_LIFTED, branch, "hub", {"block": id}, row.rid)]

@@ -34,8 +34,8 @@ router = APIRouter(tags=["decisions"])
 class Asked(BaseModel):
     """A question: may the reader behind this card or number enter the branch, or borrow this item there, now?
 
-    ``card`` is the canonical UID in hex. ``pin`` says that a PIN was verified. For ``item`` a null owner means the bare number, as a kiosk of
-    the branch would take it.
+    ``card`` is the canonical UID in hex. ``pin`` says that a PIN was verified. For ``item`` a null owner means the bare number, as a
+    kiosk of the branch would take it.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -90,7 +90,7 @@ async def _person(conn: AsyncConnection, asked: Asked, now: int) -> Person | Non
     uid = None
     if asked.card is not None:
         try:
-            uid = canonical_uid(asked.card).hex().upper()
+            uid = canonical_uid(asked.card).hex()
         except IdentityError as error:
             raise Problem(422, error.code, "card is a UID in hex.") from None
         query = select(t.cards.c.rid).where(t.cards.c.uid == uid)
@@ -155,7 +155,7 @@ async def _borrow(
 @router.post("/decisions", response_model=AnswerOut, responses=documented(401, 403, 404, 409, 422))
 async def ask_decision(ask: Decides, asked: Asked) -> Any:
     """What the hub would decide now; nothing is recorded, reserved or opened."""
-    policy = await ask.hub.policy.current(ask.conn)
+    policy = ask.hub.policy
     if policy is None:
         raise Problem(409, "POLICY_MISSING", "No policy was published yet; load a consortium file first.")
     if asked.branch not in policy.branches:

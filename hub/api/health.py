@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse, Response
 
 from hub.api.schemas import Out
-from hub.api.services import services_of
+from hub.api.services import Services, services_of
 from hub.store.schema import cursors, events
 
 __all__ = ["router"]
@@ -44,29 +44,29 @@ async def healthz() -> Any:
     return {"status": "alive"}
 
 
-async def _database(request: Request) -> tuple[int, int | None]:
-    """Events logged but above their node's contiguous prefix, and the policy version."""
-    hub = services_of(request)
+async def _lag(hub: Services) -> int:
+    """Events that are logged but lie above their node's contiguous prefix."""
     # few cursors, and an index on (node, epoch, seq): this stays quick however long the log is
     waiting = (cursors.c.node == events.c.node) & (cursors.c.epoch == events.c.epoch) & (events.c.seq > cursors.c.upto)
     async with hub.worker.store.read() as conn:
-        lag = (await conn.execute(select(func.count()).select_from(cursors.join(events, waiting)))).scalar_one()
-        policy = await hub.policy.current(conn)
-    return lag, None if policy is None else policy.version
+        found = (await conn.execute(select(func.count()).select_from(cursors.join(events, waiting)))).scalar_one()
+    return int(found)
 
 
 @router.get("/readyz", response_model=ReadyOut, responses={503: {"model": ReadyOut, "description": "Not ready"}})
 async def readyz(request: Request) -> Response:
     """Database, broker and lag; 503 where one of the first two is missing."""
     hub = services_of(request)
-    lag = version = None
+    policy = hub.policy
+    lag = None
     try:
-        lag, version = await asyncio.wait_for(_database(request), CHECK_S)
+        lag = await asyncio.wait_for(_lag(hub), CHECK_S)
         database = True
     except (SQLAlchemyError, TimeoutError):
         database = False
     broker = hub.worker.broker_up
     ready = database and broker
+    version = None if policy is None else policy.version
     body = {"ready": ready, "database": database, "broker": broker, "lag_events": lag, "policy_version": version}
     return JSONResponse(body, 200 if ready else 503)
 

@@ -151,4 +151,4 @@ def _link(node: RowMapping | None, now: int) -> tuple[str, int | None, int | Non
 @router.get("/overview", response_model=OverviewOut, tags=["overview"], responses=documented(401, 403))
 async def read_overview(ask: Reads) -> Any:
     """Branches with who is inside and how their devices are, and the counts that staff watch."""
-    return await overview(ask.conn, ask.access, await ask.hub.policy.current(ask.conn), ask.now)
+    return await overview(ask.conn, ask.access, ask.hub.policy, ask.now)

@@ -7,39 +7,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import BaseModel
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consortium.agreement import Agreement, Branch, Library, PolicyRule
-from consortium.bundle import Policy, from_json
+from consortium.bundle import Policy
 from hub.api import schemas
 from hub.api.forms import cursor_text, cursor_values, time_of, time_or_none
 from hub.api.lists import DEFAULT_LIMIT, PageRows, check_names, page_limit
 from hub.api.problems import Problem
 from hub.auth.access import Access
-from hub.store.schema import bundles
 
-__all__ = ["POLICY_LISTS", "PolicyList", "PolicyReader", "page_of", "single_of"]
-
-
-class PolicyReader:
-    """The bundle in force, read from the store and compiled once per version."""
-
-    def __init__(self) -> None:
-        self._digest = ""
-        self._policy: Policy | None = None
-
-    async def current(self, conn: AsyncConnection) -> Policy | None:
-        """The newest policy, None before the first bundle was loaded."""
-        newest = select(bundles.c.version, bundles.c.digest).order_by(bundles.c.version.desc()).limit(1)
-        row = (await conn.execute(newest)).first()
-        if row is None:
-            return None
-        if row.digest != self._digest:
-            body = select(bundles.c.body).where(bundles.c.version == row.version)
-            self._policy = Policy(from_json((await conn.execute(body)).scalar_one()))
-            self._digest = row.digest
-        return self._policy
+__all__ = ["POLICY_LISTS", "PolicyList", "page_of", "single_of"]
 
 
 def _library(row: Library, policy: Policy, now: int) -> dict[str, Any]:

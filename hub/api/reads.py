@@ -84,11 +84,11 @@ def _add(resource: Resource) -> None:
 
 def _add_policy(listed: PolicyList) -> None:
     async def rows(ask: Reads, request: Request) -> Any:
-        policy = await ask.hub.policy.current(ask.conn)
+        policy = ask.hub.policy
         return asdict(page_of(listed, policy, ask.access, request.query_params.multi_items(), ask.now))
 
     async def row(ask: Reads, id: str) -> Any:
-        policy = await ask.hub.policy.current(ask.conn)
+        policy = ask.hub.policy
         return single_of(listed, policy, ask.access, id, ask.now)
 
     named = [_parameter(name, _SCHEMAS["text"]) for name in listed.filters]

@@ -11,7 +11,7 @@ from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.api.policy import PolicyReader
+from consortium.bundle import Policy
 from hub.api.problems import Problem
 from hub.auth.access import Access
 from hub.auth.sessions import COOKIE, Session, Sessions
@@ -51,10 +51,14 @@ class Services:
     worker: HubWorker
     sessions: Sessions
     clock: Callable[[], int] = system_clock
-    policy: PolicyReader = field(default_factory=PolicyReader)
     sign_in: Throttle = field(default_factory=Throttle)
     sign_in_address: Throttle = field(default_factory=lambda: Throttle(most=30))
     streams: int = 0
+
+    @property
+    def policy(self) -> Policy | None:
+        """The policy in force, None before the first bundle was loaded: the one decisions go by."""
+        return self.worker.policy.found
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ async def _open(request: Request, conn: AsyncConnection) -> Page | None:
     if found is None or not found[1].allows("read"):
         return None
     session, access = found
-    policy = await hub.policy.current(conn)
+    policy = hub.policy
     return Page(hub, session, access, policy, view_of(request, policy, access.library), now)
 
 

@@ -51,9 +51,7 @@ async def person_of_srid(conn: AsyncConnection, org: str, srid: str, now: int) -
     return None if record is None else Person(record, record.card)
 
 
-async def items_at(
-    conn: AsyncConnection, org: str, wanted: list[tuple[str | None, str]]
-) -> list[ItemRecord | None]:
+async def items_at(conn: AsyncConnection, org: str, wanted: list[tuple[str | None, str]]) -> list[ItemRecord | None]:
     """The items of these keys, in order; a bare number (owner None) as the library means it."""
     bare = await owners_of(conn, (item_no for owner, item_no in wanted if owner is None))
     owned = [(owner or bare_item_means(org, bare.get(item_no, [])), item_no) for owner, item_no in wanted]

@@ -41,6 +41,11 @@ class CurrentPolicy:
         """Every library of the policy, sorted; none before the first bundle."""
         return sorted(self._policy.libraries) if self._policy else []
 
+    def set(self, bundle: Bundle) -> None:
+        """Take this bundle as the one in force. Raises BundleError where it contradicts itself."""
+        self._policy = Policy(bundle)
+        self.text = to_json(bundle)
+
     async def refresh(self, store: Store) -> None:
         """Take the newest bundle of the store. Raises BundleError where it cannot be read."""
         async with store.read() as conn:

@@ -121,9 +121,6 @@ async def test_end_of_the_link_ends_the_wait_at_once(world: World) -> None:
     world.edge.drop()
     with pytest.raises(LinkDown):
         await asyncio.wait_for(asking, 2)
-    with pytest.raises(LinkDown):
-        world.edge.drop()
-        await world.ask()
 
 
 async def test_answer_goes_to_the_nodes_own_topic_whatever_the_response_topic_says(world: World) -> None:

@@ -93,7 +93,7 @@ async def test_the_vector_of_writing_an_afi_reaches_the_tag(desk: Desk) -> None:
 
 async def test_blocks_travel_reversed_with_their_security_byte(desk: Desk) -> None:
     desk.pad.place(SimTag(UID, 0x3E, 0x07, bytearray(b"\x11\x01\x01ABCDE")))
-    answer = await desk.ask(framed(f"12FFB02301{UID}0002"))
+    answer = await desk.ask(framed(f"11FFB02301{UID}0002"))
     assert answer == framed("1200B000020400410101110045444342")
 
 
@@ -106,7 +106,7 @@ async def test_two_tags_collide_where_none_is_addressed_and_no_tag_is_01(desk: D
 
 async def test_reading_beyond_the_memory_and_a_locked_afi_are_the_tags_own_errors(desk: Desk) -> None:
     tag = desk.pad.place(SimTag(UID, 0x3E, 0x07))
-    assert await desk.ask(framed(f"12FFB02301{UID}1B02")) == framed("0700B09510")
+    assert await desk.ask(framed(f"11FFB02301{UID}1B02")) == framed("0700B09510")
     assert await desk.ask(framed(f"0FFFB02801{UID}")) == framed("0600B000")
     assert await desk.ask(framed(f"10FFB02701{UID}C2")) == framed("0700B09512")
     assert tag.afi == 0x07

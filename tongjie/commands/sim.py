@@ -83,7 +83,7 @@ async def _run(device: Simulator, steps: Sequence[Step] | None, seconds: float |
     waiting = asyncio.create_task(ended.wait())
     try:
         typer.echo(json.dumps({"kind": device.kind, "url": device.url}))
-        done, _ = await asyncio.wait({playing, waiting}, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
+        done, _ = await asyncio.wait({playing, waiting}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if playing in done:
             playing.result()
         return 0

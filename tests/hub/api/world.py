@@ -68,21 +68,19 @@ def bundle(now: int) -> dict[str, Any]:
 
 def readers(now: int) -> list[dict[str, Any]]:
     """Twelve readers of each library, the last of each not shared."""
-    out = []
-    for org, first in ((CQU, 10), (YLG, 40), (SCS, 70)):
-        for n in range(12):
-            out.append(
-                {
-                    "home": org, "reader_no": f"{org[-2:]}{n:06d}", "category": "UG", "status": "ACTIVE",
-                    "valid_to_ms": now + 300 * DAY, "shared": n != 11, "age": 20, "pin": f"{first + n}4711",
-                    "cards": [{
-                        "uid": f"04{first + n:02X}A1B2C3D480", "medium": "DESFIRE", "assurance": "HIGH", "status": "ACTIVE",
-                        "to_ms": None, "issued_ms": now - 50 * DAY,
-                    }],
-                    "blocks": [],
-                }
-            )  # fmt: skip
-    return out
+    return [
+        {
+            "home": org, "reader_no": f"{org[-2:]}{n:06d}", "category": "UG", "status": "ACTIVE",
+            "valid_to_ms": now + 300 * DAY, "shared": n != 11, "age": 20, "pin": f"{first + n}4711",
+            "cards": [{
+                "uid": f"04{first + n:02X}A1B2C3D480", "medium": "DESFIRE", "assurance": "HIGH", "status": "ACTIVE",
+                "to_ms": None, "issued_ms": now - 50 * DAY,
+            }],
+            "blocks": [],
+        }
+        for org, first in ((CQU, 10), (YLG, 40), (SCS, 70))
+        for n in range(12)
+    ]  # fmt: skip
 
 
 def items() -> list[dict[str, Any]]:

@@ -246,6 +246,7 @@ def upgrade() -> None:
         sa.Column("visit_id", sa.String(length=160), nullable=True),
         sa.PrimaryKeyConstraint("rid", "branch"),
     )
+    op.create_index("ix_presence_branch", "presence", ["branch", "visit_id"], unique=False)
     op.create_table(
         "quarantine",
         sa.Column("id", _POS, autoincrement=True, nullable=False),

@@ -1,0 +1,288 @@
+"""The branch agent: wires devices, decisions, outbox, replica, link, kiosks and HTTP, starts and stops them in order.
+
+Start: what must not be lost first (outbox), then what is known (replica), then the link, then machines, then the doors of HTTP.
+Stop is the way back and takes under 3 s. A part that fails degrades itself: no device can stop another, and nothing stops returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo
+
+from fastapi import FastAPI
+
+from consortium.events import Kind
+from consortium.identity import CardProfile
+from drivers.base import CardRead, DeviceEvent
+from drivers.selfcheck import Account, KioskSession, Sip2Server
+from edge import views
+from edge.asking import Asking
+from edge.clock import EdgeClock
+from edge.config import ConfigError, EdgeConfig
+from edge.desk import Desk
+from edge.devices import DeviceRecord, Devices
+from edge.entrance import OPEN_TENTHS, Entrance, GateSettings
+from edge.facts import Facts
+from edge.http import make_app
+from edge.kiosk.routes import kiosk_router, mount_kiosk
+from edge.link import Link, LinkState
+from edge.metrics import Metrics
+from edge.openitems import OpenItemsOf
+from edge.outbox import Draft, Outbox, OutboxLimits
+from edge.overlay import Overlay
+from edge.replica import Replica
+from edge.selfservice.identify import Identifier
+from edge.selfservice.pad import PadKiosk
+from edge.selfservice.pin import PinDesk
+from edge.selfservice.sip2 import Sip2Desk, Site
+from edge.selfservice.tags import PadTags
+from protocols.iso28560 import AfiPair
+
+log = logging.getLogger(__name__)
+
+TICK_S = 1.0
+_CHINESE, _ENGLISH = "019", "001"
+
+
+class Agent:
+    """One edge. ``start``, then ``app`` answers; ``stop`` ends it. Two agents may live in one process (tests)."""
+
+    def __init__(self, config: EdgeConfig, *, uniform: Callable[[], float] = random.random) -> None:
+        self.config = config
+        self.metrics = Metrics(config.org)
+        config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.clock = EdgeClock(path=config.data / "clock.json")
+        self.started = self.clock.now()
+        self.replica = Replica(config.data / "replica", self.clock)
+        limits = OutboxLimits(
+            max_rows=config.outbox.max_rows,
+            archive_rows=config.outbox.archive_rows,
+            archive_ms=config.outbox.archive_days * 86_400_000,
+            max_file_mib=config.outbox.max_file_mib,
+        )
+        self.outbox = Outbox(config.data / "outbox.db", config.node, self.clock, limits=limits)
+        self.overlay = Overlay(self.outbox, self.replica)
+        self.facts = Facts(
+            self.replica, self.overlay, self.clock, branch=config.branch, org=config.org, site_key=config.site_key
+        )
+        self.link = Link(config, self.outbox, self.replica, self.clock, self._link_changed)
+        self.hub = Asking(self.link, self.metrics)
+        self.desk = Desk(self.facts, self.replica, self.outbox, self.hub, now=self.clock.now)
+        self.pins = PinDesk(self.outbox, config.branch)
+        self.identifier = Identifier(self.facts, self.hub, self.pins, self.clock.now)
+        self.devices = Devices(config.devices, now=self.clock.now, uniform=uniform, on_state=self._device_changed)
+        self.entrance = Entrance(self.facts, self.replica, self.outbox, self.hub, self.metrics, now=self.clock.now)
+        self.pads: dict[str, PadTags] = {}
+        self.kiosk: PadKiosk | None = None
+        self.sip2: Sip2Server | None = None
+        self.sip2_at: tuple[str, int] | None = None
+        self._sip2_desk: Sip2Desk | None = None
+        self._kiosks: dict[str, int] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._state_due = asyncio.Event()
+        self.running = False
+        self.stopping = asyncio.Event()
+        self.app = self._make_app()
+
+    # --- wiring ---
+
+    def _wall(self) -> datetime:
+        return datetime.fromtimestamp(self.clock.now() / 1000, self._zone())
+
+    def _zone(self) -> tzinfo:
+        policy = self.replica.policy
+        if policy is not None and self.config.branch in policy.branches:
+            return ZoneInfo(policy.calendar_of(self.config.branch).tz)
+        return UTC
+
+    def due_text(self, due_ms: int) -> str:
+        """A due instant as readers see it: the day, in the branch's zone."""
+        return f"{datetime.fromtimestamp(due_ms / 1000, self._zone()):%Y-%m-%d}"
+
+    def _wire_devices(self) -> None:
+        option = self.devices.option
+        for device in self.devices.drivers:
+            gate, pad = self.devices.gate(device), self.devices.pad(device)
+            if gate is not None:
+                settings = GateSettings(
+                    device,
+                    CardProfile(reverse_bytes=bool(option(device, "reverse_bytes", False))),
+                    int(option(device, "open_tenths", OPEN_TENTHS)),
+                    str(option(device, "direction", "IN")),
+                )
+                self.entrance.add(gate, settings)
+            if pad is not None:
+                pair = AfiPair(int(option(device, "afi_secured", 0x07)), int(option(device, "afi_on_loan", 0xC2)))
+                tags = PadTags(
+                    device,
+                    pad,
+                    branch=self.config.branch,
+                    pair=pair,
+                    policy=lambda: self.replica.policy,
+                    owner_of=self.facts.owner_of_number,
+                    outbox=self.outbox,
+                    metrics=self.metrics,
+                    now=self.clock.now,
+                )
+                self.pads[device] = tags
+                self.devices.listen(tags.notice)
+        self.devices.listen(self._device_event)
+
+    def _device_event(self, event: DeviceEvent) -> None:
+        if isinstance(event, CardRead):
+            self.entrance.present(event)
+
+    def _make_app(self) -> FastAPI:
+        self._wire_devices()
+        app = make_app(
+            state=lambda: views.state(self),
+            latency=lambda: views.latency(self),
+            not_ready=lambda: views.not_ready(self),
+            registry=self.metrics.registry,
+            before_metrics=lambda: views.refresh_metrics(self),
+        )
+        first = next(iter(self.pads.values()), None)
+        if first is not None:
+            self.kiosk = PadKiosk(
+                first,
+                self.desk,
+                self.identifier,
+                self.metrics,
+                online=lambda: not self.link.away,
+                due_text=self.due_text,
+            )
+            mount_kiosk(app, kiosk_router(self.kiosk, names=self._names, stopping=self.stopping))
+        return app
+
+    def _names(self) -> dict[str, dict[str, str]]:
+        unnamed = {"zh": self.config.branch, "en": self.config.branch}
+        return {
+            "library": self.desk.org_names(self.config.org) or {"zh": self.config.org, "en": self.config.org},
+            "branch": self.desk.branch_names(self.config.branch) or unnamed,
+        }
+
+    # --- life ---
+
+    async def start(self) -> None:
+        """Start everything. Raises OutboxError, OSError (SIP2 port) and is then stopped again."""
+        self.running = True
+        try:
+            await self.replica.start()
+            await self.outbox.start()
+            self.overlay.load(self.clock.now())
+            await self.link.start()
+            self.devices.start()
+            await self._start_sip2()
+            self._tasks = [
+                asyncio.create_task(self._publish(), name="state"),
+                asyncio.create_task(self._tick(), name="tick"),
+            ]
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start_sip2(self) -> None:
+        configs = {account.user: account for account in self.config.accounts}
+        accounts = {
+            user: Account(
+                user,
+                account.password,
+                account.institution,
+                location=self.config.branch,
+                encoding=account.encoding,
+                language=_CHINESE if account.lang == "zh" else _ENGLISH,
+            )
+            for user, account in configs.items()
+        }
+        site = Site(
+            self.config.branch,
+            lambda: frozenset(self.replica.policy.libraries) if self.replica.policy is not None else frozenset(),
+            self._wall,
+            self.due_text,
+            self.clock.now,
+            self.config.site_key,
+        )
+        open_items = OpenItemsOf(self.config.data / "replica", self.overlay)
+        self._sip2_desk = Sip2Desk(site, self.desk, self.identifier, open_items, configs, self.pads, self.metrics)
+        for account in configs.values():
+            self.devices.set_state(account.device, "kiosk", "offline", "NOT_CONNECTED", {})
+        self.sip2 = Sip2Server(
+            accounts,
+            self._sip2_desk,
+            host=self.config.sip2_host,
+            tcp_port=self.config.sip2_port,
+            clock=self._wall,
+            on_presence=self._kiosk_presence,
+        )
+        try:
+            self.sip2_at = await self.sip2.start()
+        except OSError as error:
+            self.sip2 = None
+            raise ConfigError(
+                "PORT_TAKEN",
+                f"sip2.port: {self.config.sip2_host}:{self.config.sip2_port} cannot be used ({error.strerror}); "
+                "stop what uses it or set another port (0 = any free one)",
+            ) from error
+
+    async def stop(self) -> None:
+        """Stop everything; loans and returns under way are finished first. Safe to call twice."""
+        if not self.running:
+            return
+        self.running = False
+        self.stopping.set()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.sip2 is not None:
+            await self.sip2.close()
+        if self._sip2_desk is not None:
+            await self._sip2_desk.close()
+        if self.kiosk is not None:
+            await self.kiosk.close()
+        await self.entrance.close()
+        for tags in self.pads.values():
+            await tags.close()
+        await asyncio.gather(self.devices.stop(), self.link.stop())
+        self.pins.close()
+        await self.outbox.close()
+        await self.replica.close()
+
+    # --- what happens ---
+
+    def _kiosk_presence(self, session: KioskSession, here: bool) -> None:
+        assert self._sip2_desk is not None
+        device = self._sip2_desk.device(session)
+        n = self._kiosks[device] = max(0, self._kiosks.get(device, 0) + (1 if here else -1))
+        state, reason = ("online", "OK") if n else ("offline", "NOT_CONNECTED")
+        self.devices.set_state(device, "kiosk", state, reason, {"connections": n})
+
+    def _device_changed(self, record: DeviceRecord, moved: bool) -> None:
+        self._state_due.set()
+        if not self.running or not moved:
+            return
+        data = {"state": record.state, "kind": record.kind, "reason": record.reason_code}
+        self.outbox.append_nowait(Draft(Kind.DEVICE, self.config.branch, record.id, data))
+
+    def _link_changed(self, state: LinkState) -> None:
+        log.info("hub %s", "answers" if state.online else "is away" if state.connected else "is not reachable")
+        if self.kiosk is not None:
+            self.kiosk.changes.tell()
+
+    async def _publish(self) -> None:
+        """Tell the hub of every change of a device, several at once in one message."""
+        while True:
+            await self._state_due.wait()
+            self._state_due.clear()
+            await self.link.publish_state(self.devices.public())
+            await asyncio.sleep(0.2)
+
+    async def _tick(self) -> None:
+        """The put-it-back queue and old sessions end by time, so the page is told now and then."""
+        while True:
+            await asyncio.sleep(TICK_S * 15)
+            if self.kiosk is not None:
+                self.kiosk.changes.tell()
