@@ -12,11 +12,32 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from consortium.agreement import Agreement, Branch, CategoryMap, Library, LimitScope, LimitSet, Party, PolicyRule, Service
+from consortium.agreement import (
+    Agreement,
+    Branch,
+    CategoryMap,
+    Library,
+    LimitScope,
+    LimitSet,
+    Party,
+    PolicyRule,
+    Service,
+)
 from consortium.bundle import Bundle, Policy
 from consortium.calendar import DAY_MS, round_the_clock
 from consortium.decisions import may_borrow, may_enter
-from consortium.facts import Assurance, BorrowFacts, CardFacts, CardStatus, Device, EnterFacts, ItemFacts, Known, OpenLoans, ReaderFacts
+from consortium.facts import (
+    Assurance,
+    BorrowFacts,
+    CardFacts,
+    CardStatus,
+    Device,
+    EnterFacts,
+    ItemFacts,
+    Known,
+    OpenLoans,
+    ReaderFacts,
+)
 
 LIBRARIES, RULES = 50, 200
 SECONDS = 2.0
@@ -40,7 +61,11 @@ def policy(now: int) -> Policy:
     kinds = ("BOOK", "DISC", "KIT", "MAP")
     rules = [PolicyRule("general", lend=True, period_days=30, renewals=1)]
     for n in range(RULES - 1):
-        shape: dict[str, str] = {"owner": orgs[n % LIBRARIES]} if n % 2 else {"home": orgs[n % LIBRARIES], "place": orgs[-1 - n % LIBRARIES]}
+        shape: dict[str, str] = (
+            {"owner": orgs[n % LIBRARIES]}
+            if n % 2
+            else {"home": orgs[n % LIBRARIES], "place": orgs[-1 - n % LIBRARIES]}
+        )
         rules.append(PolicyRule(f"r{n}", item_type=kinds[n % 4], period_days=10 + n % 30, **shape))
     return Policy(
         Bundle(
@@ -75,15 +100,21 @@ def pure(seconds: float = SECONDS, runs: int = 3) -> dict[str, float]:
     rules = policy(now)
     known = Known(now, now, now, now, now)
     card = CardFacts(CardStatus.ACTIVE, Assurance.HIGH)
-    reader = ReaderFacts("900007", "UG", shared=True, age=20, open_loans=(OpenLoans("900008", "BOOK", 3), OpenLoans("900007", "BOOK", 2)))
+    reader = ReaderFacts(
+        "900007", "UG", shared=True, age=20, open_loans=(OpenLoans("900008", "BOOK", 3), OpenLoans("900007", "BOOK", 2))
+    )
     device = Device("kiosk1", "900008-01")
     enter = EnterFacts(device, known, card, reader)
     borrow = BorrowFacts(device, known, card, reader, ItemFacts("900008", "1001", "BOOK", "900008-01"), pin=True)
     assert may_enter(rules, enter, now).allowed
     assert may_borrow(rules, borrow, now).allowed
     return {
-        "may_enter_per_s": round(statistics.median(_rate(lambda: may_enter(rules, enter, now), seconds) for _ in range(runs))),
-        "may_borrow_per_s": round(statistics.median(_rate(lambda: may_borrow(rules, borrow, now), seconds) for _ in range(runs))),
+        "may_enter_per_s": round(
+            statistics.median(_rate(lambda: may_enter(rules, enter, now), seconds) for _ in range(runs))
+        ),
+        "may_borrow_per_s": round(
+            statistics.median(_rate(lambda: may_borrow(rules, borrow, now), seconds) for _ in range(runs))
+        ),
     }
 
 
@@ -104,5 +135,7 @@ def run() -> dict[str, Any]:
             "echo_p50_ms": bus["echo_p50_ms"],
             "echo_p99_ms": bus["echo_p99_ms"],
         },
-        "notes": [f"{LIBRARIES} agreements, {RULES} rules; {bus['n']} questions at {bus['rate']}/s, {bus['lost']} unanswered"],
+        "notes": [
+            f"{LIBRARIES} agreements, {RULES} rules; {bus['n']} questions at {bus['rate']}/s, {bus['lost']} unanswered"
+        ],
     }

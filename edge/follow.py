@@ -1,7 +1,8 @@
 """Following the hub's replica: deltas and watermarks in order, a snapshot where they do not fit.
 
-One task takes the messages one after the other. While a snapshot is fetched and built, what arrives waits in a bounded queue and is
-applied after it; what the snapshot contains already is passed over by its version.
+One task takes the messages one after the other. Where one does not fit, the hub is greeted: it sends the missing steps again, or names
+a snapshot. While that is fetched and built, what arrives waits in a bounded queue and is applied after it; what the snapshot contains
+already is passed over by its version.
 """
 
 from __future__ import annotations
@@ -98,18 +99,17 @@ class Follower:
         return not self._replica.ready or (generation, version) > (self._replica.generation, self._replica.version)
 
     async def _catch_up(self) -> None:
-        """Ask the hub until its version is ours."""
+        """Ask the hub what we lack, until it has answered and a snapshot it names is in use."""
         attempt = 0
         while True:
             answer = await self._greet()
             if answer is not None:
-                if self._replica.ready and (answer.get("generation"), answer.get("version")) == (
-                    self._replica.generation,
-                    self._replica.version,
-                ):
-                    return
                 manifest = answer.get("manifest")
-                if isinstance(manifest, dict) and await self._tried(manifest):
+                if not isinstance(manifest, dict):
+                    # The missing steps came before the answer, but behind what was in the queue already.
+                    self._queue = deque(sorted(self._queue, key=_order))
+                    return
+                if await self._tried(manifest):
                     return
             await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
             attempt += 1
@@ -137,7 +137,13 @@ class Follower:
         directory = self._config.data / "snapshots"
         path = directory / f"{sha256[:64]}.jsonl.gz"
         await asyncio.to_thread(_only, directory, path)
-        job = {"url": self._config.hub_url + where, "token": self._config.node_token, "size": size, "path": str(path)}
+        job = {
+            "url": self._config.hub_url + where,
+            "token": self._config.node_token,
+            "size": size,
+            "path": str(path),
+            "sha256": sha256,
+        }
         await process.run("edge.replica.fetch", stdin=json.dumps(job).encode(), timeout_s=_FETCH_TIMEOUT_S)
         try:
             await self._replica.apply_snapshot(path, manifest)
@@ -145,6 +151,16 @@ class Follower:
             path.unlink(missing_ok=True)  # whole and used, or whole and wrong: neither is wanted again
         self.stats.snapshots += 1
         return True
+
+
+def _order(message: tuple[str, Mapping[str, Any]]) -> tuple[int, int, bool]:
+    part, data = message
+    generation, version = data.get("generation"), data.get("version")
+    return (
+        generation if isinstance(generation, int) else 0,
+        version if isinstance(version, int) else 0,
+        part != "delta",  # a watermark of a version comes behind the step that makes it
+    )
 
 
 def _only(directory: Path, path: Path) -> None:

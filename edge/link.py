@@ -66,7 +66,7 @@ class LinkTimes:
     """Seconds between tries and repeats."""
 
     probe_s: float = 2.0
-    hello_timeout_s: float = 1.5
+    hello_timeout_s: float = 2.0
     greet_again_s: float = 600.0
     state_every_s: float = 10.0
     resend_after_s: float = 10.0

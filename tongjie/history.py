@@ -39,7 +39,8 @@ def read_history(url: str) -> History:
 
 
 def _rows(connection: Connection, table: Any) -> list[dict[str, Any]]:
-    return [dict(row) for row in connection.execute(select(table)).mappings()]
+    # Column names are SQLAlchemy's own subclass of str, which msgspec does not take for one.
+    return [{str(key): value for key, value in row.items()} for row in connection.execute(select(table)).mappings()]
 
 
 def _read(connection: Connection) -> History:

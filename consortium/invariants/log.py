@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from typing import Any
 
 from consortium.events import ITEM_KINDS, Kind
 from consortium.fold import Logged, fold_item
 from consortium.identity import CHAIN_START, chain, subject
 from consortium.invariants.history import History, LoggedRow, Result
+from consortium.states import Conflict, ItemHistory, Loan, Transit
 
 
 def check_i5(history: History) -> Result:
@@ -38,24 +40,53 @@ def check_i5(history: History) -> Result:
 
 
 def check_i6(history: History) -> Result:
-    """Folding each item's events backwards and doubled gives the stored history."""
-    by_item: dict[tuple[str, str], list[Logged]] = defaultdict(list)
+    """Folding each item's events backwards and doubled gives the stored state, loans, transits and conflicts."""
+    by_item: dict[Key, list[Logged]] = defaultdict(list)
     for row, event in history.events:
         if event.kind in ITEM_KINDS and event.item is not None:
             by_item[event.item].append(Logged(event, row.rid))
     stored = {(s.owner, s.item_no): s for s in history.states}
+    projected = {key: _Projected() for key in {*by_item, *stored}}
+    for loan in history.loans:
+        projected.setdefault((loan.owner, loan.item_no), _Projected()).loans[loan.id] = loan
+    for transit in history.transits:
+        projected.setdefault((transit.owner, transit.item_no), _Projected()).transits[transit.id] = transit
+    for conflict in history.conflicts:
+        projected.setdefault((conflict.owner, conflict.item_no), _Projected()).conflicts[conflict.id] = conflict
     bad = []
-    for key, logged in by_item.items():
-        home = history.items.get(key)
-        if home is None:
-            home = stored[key].owner_branch if key in stored else ""
-        shuffled = [*reversed(logged), *logged[::2]]
-        if stored.get(key) != fold_item(*key, home, shuffled):
+    for key, found in projected.items():
+        logged, state = by_item.get(key, []), stored.get(key)
+        if state is None or not logged:
             bad.append(f"{key[0]}/{key[1]}")
-    bad.extend(
-        f"{s.owner}/{s.item_no} has a state and no event" for s in history.states if (s.owner, s.item_no) not in by_item
-    )
+            continue
+        again = fold_item(*key, history.items.get(key, state.owner_branch), [*reversed(logged), *logged[::2]])
+        if _of_fold(again) != found or _place(again) != _place(state):
+            bad.append(f"{key[0]}/{key[1]}")
     return len(by_item), bad
+
+
+Key = tuple[str, str]
+
+
+@dataclass
+class _Projected:
+    """What the projections hold of one item."""
+
+    loans: dict[str, Loan] = field(default_factory=dict)
+    transits: dict[str, Transit] = field(default_factory=dict)
+    conflicts: dict[str, Conflict] = field(default_factory=dict)
+
+
+def _of_fold(history: ItemHistory) -> _Projected:
+    return _Projected(
+        {loan.id: loan for loan in history.loans},
+        {transit.id: transit for transit in history.transits},
+        {conflict.id: conflict for conflict in history.conflicts},
+    )
+
+
+def _place(history: ItemHistory) -> tuple[str, str, str, str, tuple[int, str, str, int]]:
+    return (history.status, history.branch, history.circ_branch, history.owner_branch, history.last)
 
 
 def check_i13(history: History) -> Result:

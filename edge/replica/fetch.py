@@ -1,7 +1,7 @@
 """A snapshot from the hub by HTTP, in a process of its own: ``python -m edge.replica.fetch`` with a job as JSON on stdin.
 
-The job is ``{"url", "token", "size", "path"}``: the token is a secret and so comes neither as an argument nor by a URL. What is
-there of ``path`` already is not fetched again (Range, RFC 9110 §14). Prints ``{"bytes": n}`` or ``{"error": code, "message": …}``.
+The job is ``{"url", "token", "size", "sha256", "path"}``: the token is a secret and so comes neither as an argument nor by a URL. What
+is there of ``path`` already is not fetched again (Range, RFC 9110 §14). Prints ``{"bytes": n}`` or ``{"error": code, "message": …}``.
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ class FetchFailed(Exception):
         self.code = code
 
 
-def fetch(url: str, token: str, size: int, path: Path) -> int:
-    """Complete ``path`` to ``size`` bytes; gives how many were fetched now. Raises FetchFailed."""
+def fetch(url: str, token: str, size: int, sha256: str, path: Path) -> int:
+    """Complete ``path`` to ``size`` bytes; gives how many were fetched now. Raises FetchFailed.
+
+    A hub that says (``X-Replica-Sha256``) that it has another snapshot by now is not listened to further.
+    """
     if not 0 < size <= MAX_SNAPSHOT:
         raise FetchFailed("REPLICA_SIZE", "the manifest names a size this software does not take")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,8 +58,10 @@ def fetch(url: str, token: str, size: int, path: Path) -> int:
                 have = 0
             if response.status_code not in (200, 206):
                 raise FetchFailed("REPLICA_HTTP", f"the hub answered {response.status_code} for the snapshot")
+            if response.headers.get("x-replica-sha256", sha256) != sha256:
+                raise FetchFailed("REPLICA_SUPERSEDED", "the hub has a newer snapshot than its manifest named")
             with path.open("ab" if have else "wb") as file:
-                for chunk in response.iter_bytes(1 << 18):
+                for chunk in response.iter_raw():  # as it comes: what is here need not come again
                     fetched += len(chunk)
                     if have + fetched > size:
                         raise FetchFailed("REPLICA_SIZE", "the hub sent more than its manifest says")
@@ -76,7 +81,9 @@ def main() -> int:
     """The process: see the module's text."""
     try:
         job = json.load(sys.stdin)
-        answer: dict[str, Any] = {"bytes": fetch(job["url"], job["token"], job["size"], Path(job["path"]))}
+        answer: dict[str, Any] = {
+            "bytes": fetch(job["url"], job["token"], job["size"], job["sha256"], Path(job["path"]))
+        }
     except FetchFailed as error:
         answer = {"error": error.code, "message": str(error)}
     sys.stdout.write(json.dumps(answer) + "\n")

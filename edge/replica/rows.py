@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from consortium.facts import Assurance, BlockFacts, CardFacts, CardStatus, ItemStatus, OpenLoans
-from consortium.identity import IdentityError, ItemKey
+from consortium.identity import IdentityError, ItemKey, check_org
 
 MAX_VALUE = 65_536
 """Bytes of one row's value, a policy excepted."""
@@ -168,7 +168,7 @@ def _item(key: str, value: Any) -> Change:
 def _number(key: str, value: Any) -> Change:
     if value is None:
         return Change("del_number", (key,))
-    return Change("put_number", (key, ItemKey(value, key).owner))
+    return Change("put_number", (key, check_org(value)))
 
 
 def _policy(key: str, value: Any) -> Change:

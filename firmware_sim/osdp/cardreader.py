@@ -80,10 +80,16 @@ class OsdpCardreader:
     """One cardreader with ``readers`` reading faces (0 = way in, 1 = way out) and a gate on each output.
 
     Without ``key`` it starts as sold: on the default key, taking KEYSET from whoever comes first. With a key (given, or
-    taken and kept over `reboot`) it speaks to a panel that holds it and to no one else.
-    """
+    taken and kept over `reboot`) it speaks to a panel that holds it and to no one else."""
 
-    def __init__(self, line: Line, *, address: int = 0, key: bytes | None = None, readers: int = 2) -> None:
+    def __init__(
+        self,
+        line: Line,
+        *,
+        address: int = 0,
+        key: bytes | None = None,
+        readers: int = 2,
+    ) -> None:
         self.line = line
         self.key = key
         self._address = address

@@ -19,7 +19,7 @@ _CODE = re.compile(r"\(([A-Z_]{2,24})\)\s*$")
 MISTYPED_PIN = 0.04
 STRAY_CARD = 0.03
 CASES_AT_GATE = 0.35
-CASES_AT_KIOSK = 0.30
+BRINGS_BACK = 0.45
 ODD_ITEM = 0.12
 MOST_BOOKS = 6
 
@@ -71,7 +71,7 @@ class BranchLife:
 
     async def gate(self) -> None:
         """One person at the gate."""
-        await asyncio.sleep(self._pause(3.0))
+        await asyncio.sleep(self._pause(2.5))
         rng = self.world.rng
         person = self.world.somebody(CASES_AT_GATE)
         stray = rng.random() < STRAY_CARD
@@ -91,9 +91,9 @@ class BranchLife:
 
     async def self_check(self) -> None:
         """One person at the SIP2 self-check: shows the card, borrows a few books, or gives some back."""
-        await asyncio.sleep(self._pause(6.0))
+        await asyncio.sleep(self._pause(5.0))
         rng = self.world.rng
-        person = self.world.somebody(CASES_AT_KIOSK)
+        person = self.world.borrower(BRINGS_BACK)
         pin = person.pin
         if pin is not None and rng.random() < MISTYPED_PIN:
             pin = f"{(int(pin) + 1) % 10_000:04d}"
@@ -105,7 +105,7 @@ class BranchLife:
             await session.end()
             return
         await session.information()
-        if person.bag and rng.random() < 0.4:
+        if person.bag and rng.random() < 0.8:
             await self._give_back_at_kiosk(person)
         elif len(person.bag) < MOST_BOOKS:
             await self._borrow_at_kiosk(person, session)
@@ -142,7 +142,7 @@ class BranchLife:
         self.stats.counts["returns"] += 1
         if destination and destination != self.id:
             self.stats.counts["returns_away"] += 1
-            self.world.send(book, destination, time.monotonic() + self._pause(10.0))
+            self.world.send(book, destination, time.monotonic() + self._pause(6.0))
         else:
             self.world.shelve(book, self.id)
 
@@ -150,10 +150,10 @@ class BranchLife:
 
     async def pad_kiosk(self) -> None:
         """One person at the pad: lays a stack down and borrows it, or gives it back without a card."""
-        await asyncio.sleep(self._pause(9.0))
+        await asyncio.sleep(self._pause(6.0))
         rng = self.world.rng
-        person = self.world.somebody(CASES_AT_KIOSK / 2)
-        if person.bag and rng.random() < 0.5:
+        person = self.world.borrower(BRINGS_BACK)
+        if person.bag and rng.random() < 0.8:
             books = [person.bag.pop() for _ in range(min(3, len(person.bag)))]
             await self._on_pad(books, lambda: self._return_on_pad(books, person))
         elif len(person.bag) < MOST_BOOKS:
@@ -217,14 +217,14 @@ class BranchLife:
 
     async def courier(self) -> None:
         """The courier empties a crate into the sorter."""
-        await asyncio.sleep(self._pause(5.0))
+        await asyncio.sleep(self._pause(4.0))
         for book in self.world.arrived(self.id, time.monotonic(), 5):
             reply = await self._sorter.checkin(book.item_no)
             if reply.fixed.get("ok") == "1":
                 self.stats.counts["transits_received"] += 1
                 destination = reply.get("CT")
                 if destination and destination != self.id:
-                    self.world.send(book, destination, time.monotonic() + self._pause(10.0))
+                    self.world.send(book, destination, time.monotonic() + self._pause(6.0))
                 else:
                     self.world.shelve(book, self.id)
             else:

@@ -9,6 +9,9 @@ from typing import Any
 
 from protocols.iso28560 import encode_part3
 
+CASES_AT_KIOSK = 0.30
+"""Share of people at a kiosk who stand for a refusal."""
+
 
 @dataclass(slots=True)
 class Person:
@@ -72,6 +75,11 @@ class World:
             self._turn += 1
             return self.rng.choice(self._by_case[self._cases[self._turn % len(self._cases)]])
         return self.rng.choice(self._by_case[""])
+
+    def borrower(self, share: float) -> Person:
+        """With this probability somebody who has books to bring back, else anybody."""
+        loaded = [person for person in self.people if person.bag] if self.rng.random() < share else []
+        return self.rng.choice(loaded) if loaded else self.somebody(CASES_AT_KIOSK)
 
     def take(self, branch: str, count: int, *, ordinary: bool = True) -> list[Book]:
         """Books from a shelf, taken off it."""

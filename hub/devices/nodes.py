@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -27,12 +28,15 @@ class Nodes:
         self._retry_ms = retry_ms
         self._known: dict[str, Node] = {}
         self._looked: int | None = None
+        self._looking = asyncio.Lock()
 
     async def find(self, node: str, now: int) -> Node | None:
         """The enrolled node of this id, None for a stranger."""
-        if node not in self._known and (self._looked is None or now - self._looked >= self._retry_ms):
-            self._looked = now
-            await self.refresh()
+        if node not in self._known:
+            async with self._looking:  # whoever comes meanwhile waits for the answer
+                if node not in self._known and (self._looked is None or now - self._looked >= self._retry_ms):
+                    await self.refresh()
+                    self._looked = now
         return self._known.get(node)
 
     async def refresh(self) -> None:

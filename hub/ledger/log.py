@@ -19,7 +19,7 @@ from consortium.fold import Logged
 from consortium.identity import CHAIN_START, chain
 from hub.identity.index import readers_of
 from hub.ledger.admit import Row
-from hub.store.engine import execute_rows, insert_new, upsert
+from hub.store.engine import execute_rows, insert, insert_new, upsert
 from hub.store.schema import cursors, events, quarantine, subjects
 
 FORK = "CF_EVENT_FORK"
@@ -250,8 +250,8 @@ async def _write(
             if one.row.salt is not None:
                 name = {"node": stream[0], "epoch": stream[1], "seq": seq}
                 subject_rows.append({**name, "salt": one.row.salt, "srid": one.row.srid})
-    await execute_rows(conn, events.insert(), event_rows)
-    await execute_rows(conn, subjects.insert(), subject_rows)
+    await execute_rows(conn, insert(conn, events), event_rows)
+    await execute_rows(conn, insert(conn, subjects), subject_rows)
     await execute_rows(conn, insert_new(conn, quarantine), bad)
     cursor_rows = [
         {"node": node, "epoch": epoch, "upto": c.upto, "chain": c.chain, "t": now, "top": max(c.top, c.upto)}

@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.spread.rows import Row
-from hub.store.engine import execute_rows, insert_new, upsert
+from hub.store.engine import execute_rows, insert, insert_new, upsert
 from hub.store.schema import cursors, nodes, site_deltas, sites
 
 MAX_ROWS_BYTES = 13_000
@@ -108,7 +108,7 @@ async def raise_versions(conn: AsyncConnection, changes: Mapping[str, Sequence[R
                 {"org": org, "version": at, "t": now, "rows": text, "includes": msgspec.json.encode(holds).decode()}
             )
         raised.append({"org": org, "generation": versions[org].generation, "version": at})
-    await execute_rows(conn, site_deltas.insert(), deltas)
+    await execute_rows(conn, insert(conn, site_deltas), deltas)
     await execute_rows(conn, upsert(conn, sites), raised)
 
 

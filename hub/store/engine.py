@@ -8,14 +8,16 @@ same lock inside the database, for workers in plural.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Table, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from hub.store.connect import make_engine
 from hub.store.migrate import upgrade
@@ -60,26 +62,38 @@ class Store:
             yield conn
 
 
-def upsert(conn: AsyncConnection, table: Table, *, keep: Sequence[str] = (), newer: str = "") -> Any:
-    """INSERT that replaces the row of the same primary key, the columns ``keep`` excepted; for ``execute(…, rows)``.
-
-    With ``newer`` a row is replaced only by one whose column of that name is not smaller.
-    """
-    key = (conn.dialect.name, table.name, tuple(keep), newer)
-    if key not in _STATEMENTS:
-        statement = _insert(conn, table)
-        primary = [column.name for column in table.primary_key.columns]
-        changed = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in (*primary, *keep)}
-        where = table.c[newer] <= statement.excluded[newer] if newer else None
-        _STATEMENTS[key] = statement.on_conflict_do_update(index_elements=primary, set_=changed, where=where)
-    return _STATEMENTS[key]
+def insert(conn: AsyncConnection, table: Table) -> Any:
+    """A plain INSERT, for ``execute_rows``."""
+    return _kept((conn.dialect.name, table.name, (), "plain"), lambda: _insert(conn, table))
 
 
 def insert_new(conn: AsyncConnection, table: Table) -> Any:
     """INSERT that leaves a row alone where any unique key of it is there already."""
-    key = (conn.dialect.name, table.name, (), "-")
+    return _kept((conn.dialect.name, table.name, (), "new"), lambda: _insert(conn, table).on_conflict_do_nothing())
+
+
+def upsert(conn: AsyncConnection, table: Table, *, keep: Sequence[str] = (), newer: str = "") -> Any:
+    """INSERT that replaces the row of the same primary key, the columns ``keep`` excepted.
+
+    With ``newer`` a row is replaced only by one whose column of that name is not smaller.
+    """
+
+    def make() -> Any:
+        statement = _insert(conn, table)
+        primary = [column.name for column in table.primary_key.columns]
+        changed = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in (*primary, *keep)}
+        where = table.c[newer] <= statement.excluded[newer] if newer else None
+        return statement.on_conflict_do_update(index_elements=primary, set_=changed, where=where)
+
+    return _kept((conn.dialect.name, table.name, tuple(keep), f"replace {newer}"), make)
+
+
+_STATEMENTS: dict[tuple[str, str, tuple[str, ...], str], Any] = {}
+
+
+def _kept(key: tuple[str, str, tuple[str, ...], str], make: Callable[[], Any]) -> Any:
     if key not in _STATEMENTS:
-        _STATEMENTS[key] = _insert(conn, table).on_conflict_do_nothing()
+        _STATEMENTS[key] = make()
     return _STATEMENTS[key]
 
 
@@ -87,10 +101,57 @@ def _insert(conn: AsyncConnection, table: Table) -> Any:
     return (sqlite if conn.dialect.name == "sqlite" else postgresql).insert(table)
 
 
-_STATEMENTS: dict[tuple[str, str, tuple[str, ...], str], Any] = {}
-
-
 async def execute_rows(conn: AsyncConnection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Run a statement for every row; no rows, no statement."""
-    if rows:
+    """Run an INSERT of this module for every row; no rows, no statement. All rows have the same keys.
+
+    On SQLite rows go to the driver as tuples: building SQLAlchemy's parameters costs more than SQLite needs to store them.
+    """
+    if not rows:
+        return
+    if conn.dialect.name != "sqlite":
         await conn.execute(statement, list(rows))
+        return
+    plain = _plain(conn, statement, rows[0])
+    values = []
+    for row in rows:
+        full = {**plain.defaults, **row} if plain.defaults else row
+        picked = [full[name] for name in plain.names]
+        for place, turn in plain.turns:
+            if picked[place] is not None:
+                picked[place] = turn(picked[place])
+        values.append(tuple(picked))
+    await conn.exec_driver_sql(plain.text, values)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """An INSERT as SQLite reads it: its text, the order of its values, what turns some of them into SQLite's, constant defaults."""
+
+    statement: Any  # held, so that its id stays its own
+    text: str
+    names: list[str]
+    turns: list[tuple[int, Callable[[Any], Any]]]
+    defaults: dict[str, Any]
+
+
+_PLAIN: dict[tuple[int, tuple[str, ...]], _Plain] = {}
+
+
+def _plain(conn: AsyncConnection, statement: Any, row: Mapping[str, Any]) -> _Plain:
+    key = (id(statement), tuple(row))
+    if key not in _PLAIN:
+        table: Table = statement.table
+        defaults = {
+            column.name: column.default.arg
+            for column in table.columns
+            if column.name not in row and isinstance(column.default, ScalarElementColumnDefault)
+        }
+        compiled = statement.compile(dialect=conn.dialect, column_keys=[*row, *defaults])
+        names = list(compiled.positiontup or ())
+        turns = []
+        for place, name in enumerate(names):
+            turn = table.c[name].type.dialect_impl(conn.dialect).bind_processor(conn.dialect)
+            if turn is not None:
+                turns.append((place, turn))
+        _PLAIN[key] = _Plain(statement, str(compiled), names, turns, defaults)
+    return _PLAIN[key]

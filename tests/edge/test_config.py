@@ -39,7 +39,7 @@ url = "tcp://127.0.0.1:9002"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name, text in {"node.token": "tj_node\n", "site.key": "ab" * 32, "kiosk1.password": "secret\n"}.items():
+    for name, text in {"node.token": "tj_node\n", "site.key": "ab" * 32, "kiosk1.password": "pa55word\n"}.items():
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o600)
     return tmp_path
@@ -144,5 +144,5 @@ def test_secrets_may_stand_inline_in_a_private_file_or_in_a_demo(folder: Path) -
 def test_no_secret_is_printed(folder: Path) -> None:
     shown = repr(read(folder))
     assert "tj_node" not in shown
-    assert "secret" not in shown
+    assert "pa55word" not in shown
     assert "\\xab" not in shown

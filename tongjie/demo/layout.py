@@ -273,7 +273,7 @@ id = "{branch.id}-gate1"
 kind = "osdp"
 url = "pty:{branch.osdp_link}"
 [devices.options]
-scbk = "{branch.osdp_key}"
+key = "{branch.osdp_key}"
 
 [[devices]]
 id = "{branch.id}-pad1"

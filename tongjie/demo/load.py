@@ -10,18 +10,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+from hub.config import load, master_key, prepare
 from hub.load import load as load_consortium
-
-from hub.config import ConfigError, load, master_key, prepare
 from hub.store.engine import Store
 from hub.store.migrate import upgrade
 
 
 async def load_file(config_path: Path, data: dict[str, Any]) -> None:
-    """Make the store of a hub's configuration ready and load a consortium into it. Raises ConfigError."""
+    """Make the store of a hub's configuration ready and load a consortium into it. Raises ConfigError or LoadError."""
     config = load(config_path)
     prepare(config)
-    await asyncio.to_thread(upgrade, config.database)
+    await upgrade(config.database)
     store = Store(config.database)
     try:
         await load_consortium(store, data, master_key(config), int(time.time() * 1000), cost=config.pin)
@@ -39,7 +38,7 @@ def main() -> None:
         data = json.loads(words.file.read_text("utf-8"))
         asyncio.run(load_file(words.config, data))
         print(json.dumps({"loaded": {"readers": len(data["readers"]), "items": len(data["items"])}}), flush=True)
-    except (ConfigError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         print(str(error), file=sys.stderr)
         sys.exit(2)
 

@@ -87,7 +87,7 @@ async def _metric(client: httpx2.AsyncClient, address: str, name: str) -> int:
 def _outbox(folder: Path) -> tuple[set[tuple[str, str, int]], int]:
     """Ids of every durable event of an edge, and how many of them the hub acknowledged."""
     ids: set[tuple[str, str, int]] = set()
-    path = folder / "outbox.sqlite"
+    path = folder / "outbox.db"
     if not path.exists():
         raise ReportError(f"{path} is missing")
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
@@ -120,6 +120,7 @@ def build_report(layout: Layout, live: Live, ran_s: float, restarts: dict[str, i
         sent |= ids
         acked += delivered
     held = facts.pop("held")
+    arrival_ms = facts.pop("arrival_ms")
     players_file = layout.folder / "players.json"
     players = json.loads(players_file.read_text("utf-8")) if players_file.exists() else {}
     return {
@@ -135,16 +136,11 @@ def build_report(layout: Layout, live: Live, ran_s: float, restarts: dict[str, i
         "latency_ms": {
             "tap_to_open": quantiles(live.tap_ms),
             "kiosk_checkout": players.get("kiosk_checkout_ms", quantiles([])),
-            "event_to_console": facts_latency(facts),
+            "event_to_console": quantiles(arrival_ms),
         },
         "restarts": restarts,
         "players": players,
     }
-
-
-def facts_latency(facts: dict[str, Any]) -> dict[str, float | int]:
-    """Event time to the hub's commit, from the log's own two times; the console's stream follows the commit at once."""
-    return quantiles(facts.pop("_arrival_ms"))
 
 
 def _from_database(connection: sqlite3.Connection) -> dict[str, Any]:
@@ -177,7 +173,7 @@ def _from_database(connection: sqlite3.Connection) -> dict[str, Any]:
         "transits_received": one("SELECT COUNT(*) FROM transits WHERE state = 'RECEIVED'"),
         "conflicts": dict(connection.execute("SELECT kind, COUNT(*) FROM conflicts GROUP BY kind")),
         "held": held,
-        "_arrival_ms": arrival,
+        "arrival_ms": arrival,
     }
 
 

@@ -31,6 +31,8 @@ from drivers.base import (
 from drivers.gate.osdp.panel import LinkChange, Panel, PanelSettings
 from drivers.port import parse_url
 
+SCBK_DEFAULT = bytes(range(0x30, 0x40))
+"""SCBK-D of the standard. A device without a key may also answer to sixteen zeros, so neither is a key."""
 COMMAND_TIMEOUT_S = 1.5
 """A command is on the wire within one poll (50 ms); a gate that has not confirmed by now did not open."""
 _OUTPUT_ON_FOR = 5
@@ -70,6 +72,8 @@ class OsdpGate:
             raise ConfigurationError("SCBK_MISSING", "an OSDP cardreader needs its 16-byte key, or commissioning")
         if scbk is not None and len(scbk) != 16:
             raise ConfigurationError("SCBK_LENGTH", "the OSDP key must be 16 bytes (32 hex digits)")
+        if scbk in (bytes(16), SCBK_DEFAULT):
+            raise ConfigurationError("SCBK_WEAK", "the OSDP key is one that everybody knows; choose 16 random bytes")
         if not 0 <= address <= 126:
             raise ConfigurationError("BAD_ADDRESS", "an OSDP address is 0 to 126")
         if not 1 <= refresh_ms <= 50:
@@ -125,7 +129,7 @@ class OsdpGate:
         link = self._panel.link if self._panel else LinkChange(False, False, "STOPPED")
         reopened = self._panel.reopened if self._panel else 0
         return {
-            "online": int(link.up),
+            "state": _state_of(link),
             "sc_active": int(link.secure),
             "reason_code": link.reason_code,
             "attempts": reopened,
@@ -210,14 +214,11 @@ class OsdpGate:
                 self._tell(Tamper(self.device, active))
 
     def _on_link(self, link: LinkChange) -> None:
-        state: State = "offline"
-        if link.up:
-            state = "online" if link.secure else "degraded"
-        else:
+        if not link.up:
             self._tamper = None  # told again when the device is back: a case may have been opened meanwhile
         identity = self._panel.identity if self._panel and link.up else {}
         facts: dict[str, Fact] = {"sc_active": int(link.secure), **identity}
-        self._tell(DeviceState(self.device, state, link.reason_code, facts))
+        self._tell(DeviceState(self.device, _state_of(link), link.reason_code, facts))
 
     def _tell(self, event: DeviceEvent) -> None:
         if self._emit is not None:
@@ -227,6 +228,12 @@ class OsdpGate:
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
                 self._loop.call_soon_threadsafe(call, *args)
+
+
+def _state_of(link: LinkChange) -> State:
+    if not link.up:
+        return "offline"
+    return "online" if link.secure else "degraded"
 
 
 def _red(reader_no: int) -> dict[str, Any]:

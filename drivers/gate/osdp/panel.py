@@ -58,15 +58,23 @@ Done = Callable[[bool], None]
 
 
 class _Line(osdp.Channel):  # type: ignore[misc]
-    """libosdp's view of the port. An exception cannot cross the C core, so a lost port is kept and raised after it."""
+    """libosdp's view of the port, one for all contexts of a panel: libosdp never lets go of a channel (3.2.9).
 
-    def __init__(self, port: RawPort) -> None:
+    An exception cannot cross the C core, so a lost port is kept and raised after it.
+    """
+
+    def __init__(self) -> None:
         super().__init__()
-        self._port = port
+        self._port: RawPort | None = None
         self._lost: PortError | None = None
         self.bytes_in = 0
 
+    def attach(self, port: RawPort | None) -> None:
+        self._port, self._lost = port, None
+
     def read(self, max_bytes: int) -> bytes:
+        if self._port is None:
+            return b""
         try:
             data = self._port.read(max_bytes)
         except PortError as error:
@@ -76,6 +84,8 @@ class _Line(osdp.Channel):  # type: ignore[misc]
         return data
 
     def write(self, buf: bytes) -> int:
+        if self._port is None:
+            return 0
         try:
             return self._port.write(buf)
         except PortError as error:
@@ -117,6 +127,7 @@ class Panel:
         self._under_way: deque[Done] = deque()
         self._stop = threading.Event()
         self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._line = _Line()
         self._cp: Any = None
         self._secured_by_default_key = False
         self._reason = "NO_ANSWER"
@@ -172,11 +183,13 @@ class Panel:
             if self._cp is not None:
                 self._cp.ctx = None  # breaks the cycle through C, or the context would never be freed
                 self._cp = None
+            self._line.attach(None)
             port.close()
             self._fail_under_way()
 
     def _talk(self, port: RawPort) -> None:
-        line = _Line(port)
+        line = self._line
+        line.attach(port)
         self._secured_by_default_key = False
         self._reason = "NO_ANSWER"
         self._ended = False

@@ -224,7 +224,7 @@ class FeigPad:
                     raise
             cached = self._cache.get(seen.uid, now)
             if cached is not None and cached.dsfid == seen.dsfid:
-                tag = cached
+                tag = replace(cached, afi=afi)
             else:
                 data, size = await self._read_blocks(line, seen, blocks)
                 tag = PadTag(seen.uid, seen.dsfid, afi, data, size)

@@ -6,7 +6,6 @@ const ROWS = 120; // rows kept in the feed
 const HELD = 2000; // rows kept while paused
 const LATE_MS = 15000; // an event that needed longer to arrive is marked
 
-
 const SHAPE = {
   CHECKOUT: "↗", RENEW: "↻", RETURN: "↙", RECEIVE: "⇥", TRANSIT_SENT: "⇢", ENTRY: "→", EXIT: "←",
   REFUSED: "✕", TAG_WRITTEN: "▣", DEVICE: "◆", BLOCK_SET: "■", BLOCK_LIFTED: "□",
@@ -30,20 +29,30 @@ let paused = false;
 let dropped = false;
 
 function what(event) {
-  const out = [];
-  const codes = event.codes.filter((code) => code !== "OK");
-  if (event.item) out.push(element("span", "title", event.item.title ?? `${event.item.owner} / ${event.item.item_no}`));
-  if (codes.length) out.push(element("span", "code", codes.map((code) => say(`reason.${code}`)).join(" · ")));
-  if (event.kind === "DEVICE") out.push(element("span", "code", say(`state.${event.data.state}`)));
-  const sub = [nameOf(event.branch)];
-  if (event.home) sub.push(say("reader.of", { library: nameOf(event.home) }));
-  else if (event.kind === "REFUSED") sub.push(say("reader.unknown"));
+  const codes = event.codes.filter((code) => code !== "OK").map((code) => say(`reason.${code}`)).join(" · ");
+  const library = event.home ? say("reader.of", { library: nameOf(event.home) }) : "";
   const to = event.route?.action === "TRANSIT" ? event.route.dest : event.data.to;
-  if (to) sub.push(`⇢ ${nameOf(to)}`);
-  if (event.kind === "DEVICE") sub.push(event.device);
-  out.push(element("span", "sub", sub.join(" · ")));
-  return out;
+  const place = to ? `${nameOf(event.branch)} ⇢ ${nameOf(to)}` : nameOf(event.branch);
+  const sub = [place];
+  let main;
+  if (event.kind === "REFUSED") {
+    main = codes;
+    sub.unshift(say(`function.${event.data.function}`));
+    sub.push(library || say("reader.unknown"));
+    if (event.item) sub.push(titleOf(event.item));
+  } else if (event.item) {
+    main = titleOf(event.item);
+    sub.push(codes, library);
+  } else if (event.kind === "DEVICE") {
+    main = `${event.device} ${say(`state.${event.data.state}`)}`;
+  } else {
+    main = library || place;
+    if (!library) sub.pop();
+  }
+  return [element("span", "title", main), element("span", "sub", sub.filter(Boolean).join(" · "))];
 }
+
+const titleOf = (item) => item.title ?? `${item.owner} / ${item.item_no}`;
 
 function row(event) {
   const li = element("li", `event ${event.kind}`);

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import binascii
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -108,6 +110,13 @@ def test_a_driver_without_a_key_is_refused_outside_commissioning() -> None:
     assert refused.value.code == "SCBK_MISSING"
 
 
+@pytest.mark.parametrize("known", [bytes(16), bytes(range(0x30, 0x40))], ids=["zeros", "SCBK-D"])
+def test_a_key_that_everybody_knows_is_refused(known: bytes) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        OsdpGate("gate-1", "pty:/x", scbk=known, commission=True)
+    assert refused.value.code == "SCBK_WEAK"
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -158,6 +167,72 @@ async def test_a_cardreader_on_the_default_key_is_refused_outside_commissioning(
     await asyncio.sleep(0.3)
     assert place.cards == []
     assert place.cardreader.key is None
+
+
+class PlainCardreader:
+    """Somebody on the cable who claims to know no encryption and shows a card at every poll: bytes by hand."""
+
+    ANSWERS: ClassVar[dict[int, bytes]] = {
+        0x61: b"\x45" + bytes.fromhex("CAFEBA0101DEADBEEF010101"),
+        0x62: b"\x46" + bytes.fromhex("0301010801000900000E0101"),
+        0x60: b"\x50" + bytes((0, 1, len(CARD) * 8, 0)) + CARD,
+    }
+    """PDID, PDCAP with communication security 0, and a raw card to a poll; anything else is acknowledged."""
+
+    def __init__(self, link: str) -> None:
+        self.line = PtyLine(link)
+        self.polls = 0
+        self._pending = b""
+
+    def start(self) -> None:
+        self.line.plug(self._received)
+
+    def stop(self) -> None:
+        self.line.unplug()
+
+    def _received(self, data: bytes) -> None:
+        self._pending += data
+        while (start := self._pending.find(b"\x53")) >= 0 and len(self._pending) >= start + 4:
+            length = int.from_bytes(self._pending[start + 2 : start + 4], "little")
+            if len(self._pending) < start + length:
+                return
+            packet, self._pending = self._pending[start : start + length], self._pending[start + length :]
+            self._answer(packet)
+
+    def _answer(self, packet: bytes) -> None:
+        address, control, command = packet[1], packet[4], packet[5]
+        self.polls += command == 0x60
+        body = self.ANSWERS.get(command, b"\x40")
+        size = (7 + len(body)).to_bytes(2, "little")
+        reply = bytes((0x53, address | 0x80)) + size + bytes((control & 0x07,)) + body
+        self.line.write(b"\xff" + reply + binascii.crc_hqx(reply, 0x1D0F).to_bytes(2, "little"))
+
+
+@pytest.mark.parametrize(
+    ("scbk", "commission"), [(KEY, False), (KEY, True), (None, True)], ids=["key", "commissioning", "plain"]
+)
+async def test_a_device_that_claims_to_know_no_encryption_lets_nobody_in(
+    tmp_path: Path, scbk: bytes | None, commission: bool
+) -> None:
+    impostor = PlainCardreader(str(tmp_path / "gate"))
+    impostor.start()
+    events: list[DeviceEvent] = []
+    gate = OsdpGate("gate-1", impostor.line.url, scbk=scbk, commission=commission)
+    task = asyncio.create_task(gate.run(events.append))
+    await asyncio.sleep(1.2)
+    cards = [event for event in events if isinstance(event, CardRead)]
+    states = {event.state for event in events if isinstance(event, DeviceState)}
+    if scbk is None:  # only here may it speak: somebody asked for plain text, and it is told as degraded
+        assert cards and cards[0].raw == CARD
+        assert states == {"degraded"}
+    else:
+        assert cards == []
+        assert states == {"offline"}
+        with pytest.raises(DeviceOffline):
+            await gate.open(30)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    impostor.stop()
 
 
 async def test_commissioning_sets_the_key_which_then_holds_without_it(entrance: Callable[..., Entrance]) -> None:
@@ -283,6 +358,22 @@ async def test_a_card_shown_while_nobody_listens_opens_nothing_later(entrance: C
     assert place.cards == []
 
 
+async def test_a_card_that_the_panel_did_not_fetch_in_time_is_not_shown_to_the_next(
+    entrance: Callable[..., Entrance],
+) -> None:
+    place = entrance()
+    await place.online()
+    place._task.cancel()
+    await asyncio.gather(place._task, return_exceptions=True)
+    assert place.cardreader.listening
+    assert not (await place.cardreader.tap(CARD, timeout=0.1)).opened
+    again = Entrance(OsdpGate("gate-1", place.cardreader.line.url, scbk=KEY), place.cardreader)
+    await again.online()
+    await asyncio.sleep(0.3)
+    assert again.cards == []
+    await again.close()
+
+
 async def test_osdp_over_tcp(entrance: Callable[..., Entrance]) -> None:
     place = entrance(url="tcp")
     await place.online()
@@ -298,7 +389,7 @@ async def test_a_cancelled_driver_leaves_no_thread_and_frees_the_port(
     place._task.cancel()
     await asyncio.gather(place._task, return_exceptions=True)
     assert not [thread for thread in threading.enumerate() if thread.name == "osdp-gate-1"]
-    assert place.gate.health()["online"] == 0
+    assert place.gate.health()["state"] == "offline"
     again = Entrance(OsdpGate("gate-1", place.cardreader.line.url, scbk=KEY), place.cardreader)
     await again.online()
     await again.close()

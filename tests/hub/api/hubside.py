@@ -106,7 +106,11 @@ async def serving(worker: HubWorker, clock: Clock) -> AsyncIterator[str]:
     """HTTP over a running worker, on a free port; gives the address."""
     listener = socket.create_server(("127.0.0.1", 0))
     settings = uvicorn.Config(
-        create_app(worker, clock=clock), timeout_graceful_shutdown=1, lifespan="off", log_level="warning", access_log=False
+        create_app(worker, clock=clock),
+        timeout_graceful_shutdown=1,
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
     )
     server = uvicorn.Server(settings)
     task = asyncio.create_task(server.serve(sockets=[listener]))

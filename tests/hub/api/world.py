@@ -125,6 +125,7 @@ class Edge:
     seq: int = 0
     last: str = CHAIN_START
     rows: list[EventRow] = field(default_factory=list)
+    said: list[EventRow] = field(default_factory=list)
 
     @property
     def node(self) -> str:
@@ -204,6 +205,7 @@ class Edge:
     def taken(self) -> list[EventRow]:
         """The rows not handed over yet."""
         rows, self.rows = self.rows, []
+        self.said += rows
         return rows
 
 
