@@ -13,8 +13,6 @@ from typing import Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 DRIVER_GROUP = "tongjie.drivers"
 """Entry-point group in which a package names its drivers: ``kind = "module:factory"``."""
-_OURS = {"osdp": "drivers.gate.osdp:build", "feig": "drivers.rfid.feig:build"}
-"""Our own drivers, loaded by name when asked for; a checkout that was never installed has them too."""
 
 State: TypeAlias = Literal["online", "degraded", "offline"]
 Fact: TypeAlias = str | int
@@ -200,8 +198,8 @@ class DriverFactory(Protocol):
 
 
 def discover() -> dict[str, EntryPoint]:
-    """Find every driver by kind: ours, then those of installed packages; the first to claim a kind has it."""
-    found = {name: EntryPoint(name, value, DRIVER_GROUP) for name, value in _OURS.items()}
+    """Find every driver by kind, ours and those of other installed packages; the first to claim a kind has it."""
+    found: dict[str, EntryPoint] = {}
     for point in entry_points(group=DRIVER_GROUP):
         found.setdefault(point.name, point)
     return found

@@ -11,13 +11,6 @@ from firmware_sim.scene import Step
 SIMULATOR_GROUP = "tongjie.simulators"
 """Entry-point group in which a package names its simulators: ``kind = "module:factory"``."""
 
-_OURS = {
-    "osdp": "firmware_sim.osdp.simulator:simulate",
-    "feig": "firmware_sim.feig.simulator:simulate",
-    "kiosk": "firmware_sim.kiosk_simulator:simulate",
-}
-"""Our own simulators, loaded by name when asked for; a checkout that was never installed has them too."""
-
 Options = Mapping[str, str]
 
 
@@ -60,8 +53,8 @@ class SimulatorFactory(Protocol):
 
 
 def discover() -> dict[str, EntryPoint]:
-    """Find every simulator by kind: ours, then those of installed packages."""
-    found = {name: EntryPoint(name, value, SIMULATOR_GROUP) for name, value in _OURS.items()}
+    """Find every simulator by kind, ours and those of other installed packages."""
+    found: dict[str, EntryPoint] = {}
     for point in entry_points(group=SIMULATOR_GROUP):
         found.setdefault(point.name, point)
     return found

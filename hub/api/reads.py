@@ -13,7 +13,7 @@ from sqlalchemy import and_
 from hub.api.lists import DEFAULT_LIMIT, MAX_LIMIT, Filter, Query, Resource, fetch, one, parse_query
 from hub.api.policy import POLICY_LISTS, PolicyList, page_of, single_of
 from hub.api.problems import Problem, documented
-from hub.api.resources import DECISION_DETAIL, DEVICES, EVENTS, ITEMS, READERS, RESOURCES
+from hub.api.resources import DECISION_DETAIL, DECISIONS, DEVICES, EVENTS, ITEMS, READERS, RESOURCES
 from hub.api.schemas import DecisionDetailOut, DeviceOut, EventOut, ItemOut, Page, ReaderOut
 from hub.api.services import Reads
 from hub.store.schema import readers
@@ -71,7 +71,9 @@ def _add(resource: Resource) -> None:
         return await one(ask.conn, resource, ask.access, (id,), ask.now)
 
     add_list(router, resource, rows)
-    if len(resource.key) == 1:
+    if (
+        len(resource.key) == 1 and resource is not DECISIONS
+    ):  # decisions have an operation of their own, with their facts
         router.add_api_route(
             f"/{resource.name}/{{id:path}}",
             row,

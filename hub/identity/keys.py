@@ -9,14 +9,18 @@ HUB_SITE = "hub"
 """The site under whose key hub-born events name a reader."""
 
 
+_REMEMBERED = 100_000  # srids kept at hand: every loan names its reader at every library
+
+
 class Identity:
     """Makes tokens and srids of every library from the master key. The key is in no ``repr``."""
 
-    __slots__ = ("_keys", "_master")
+    __slots__ = ("_keys", "_master", "_srids")
 
     def __init__(self, master: bytes) -> None:
         self._master = master
         self._keys: dict[str, bytes] = {}
+        self._srids: dict[tuple[str, str], str] = {}
 
     def key(self, org: str) -> bytes:
         """The key of one library."""
@@ -26,7 +30,12 @@ class Identity:
 
     def srid(self, org: str, rid: str) -> str:
         """What a library's edges call a reader: 32 hex digits."""
-        return identity.srid(self.key(org), rid)
+        name = self._srids.get((org, rid))
+        if name is None:
+            if len(self._srids) >= _REMEMBERED:
+                self._srids.clear()
+            name = self._srids[org, rid] = identity.srid(self.key(org), rid)
+        return name
 
     def card(self, org: str, uid: str) -> str:
         """Token of a card at a library; ``uid`` in hex, canonical order."""

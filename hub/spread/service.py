@@ -224,16 +224,10 @@ class Spread:
                 at = (await versions_of(conn, [org])).get(org)
                 if at is None:
                     raise KeyError(org)
-                steps = (
-                    await deltas_after(conn, org, version, limit=_CATCH_UP + 1) if generation == at.generation else []
-                )
+                behind = generation == at.generation and version <= at.version
+                steps = await deltas_after(conn, org, version, limit=_CATCH_UP + 1) if behind else []
             whole = [step.version for step in steps] == list(range(version + 1, at.version + 1))
-            if (
-                generation == at.generation
-                and whole
-                and len(steps) <= _CATCH_UP
-                and all(s.rows is not None for s in steps)
-            ):
+            if behind and whole and len(steps) <= _CATCH_UP and all(step.rows is not None for step in steps):
                 for step in steps:
                     await self._delta(node, generation, step)
                 return at, None

@@ -30,8 +30,8 @@ def demo(
     from tongjie.demo.layout import DemoError
     from tongjie.demo.run import run_demo
 
-    if report is not None and not report.resolve().parent.is_dir():
-        typer.echo(f"the folder of {report} does not exist; give --report a file in an existing folder", err=True)
+    if report is not None and (report.is_dir() or not report.resolve().parent.is_dir()):
+        typer.echo(f"{report} cannot be a report; give --report the name of a file in an existing folder", err=True)
         raise typer.Exit(2)
     try:
         status = asyncio.run(
@@ -39,7 +39,7 @@ def demo(
         )
     except DemoError as error:
         typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+        raise typer.Exit(error.status) from error
     except KeyboardInterrupt:
         status = 130
     sys.exit(status)

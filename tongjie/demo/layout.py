@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import os
 import secrets
-import shutil
-import socket
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from consortium.identity import site_key
 from firmware_sim.consortium import BRANCHES, build
+from tongjie.demo.claim import DemoError, claimed, clear, free_ports, numbers_of, unwritable
 from tongjie.demo.expect import expectations
 
-MARKER = ".tongjie-demo"
-HUB_PORT, EDGE_PORT, SIP2_PORT = 8080, 8101, 6101
-
-
-class DemoError(Exception):
-    """The demo cannot start; the message says what to do."""
+__all__ = [
+    "BranchLayout",
+    "DemoError",
+    "Layout",
+    "plan",
+    "python",
+    "secret_file",
+    "write_configuration",
+    "write_demo_json",
+    "write_plan",
+]
 
 
 @dataclass
@@ -71,98 +74,22 @@ class Layout:
         return f"mqtt://127.0.0.1:{self.broker_port}"
 
 
-def open_folder(folder: Path) -> IO[str]:
-    """Make the demo's folder and take its lock; raises DemoError where another demo has it or it cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()) and not (folder / MARKER).exists():
-            raise DemoError(f"{folder} holds other files; give an empty folder with --data DIR")
-        lock = (folder / MARKER).open("a+", encoding="utf-8")
-    except OSError as error:
-        raise DemoError(
-            f"{folder} cannot be written ({error.strerror}); give another folder with --data DIR"
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.seek(0)
-        pid = lock.read().strip() or "unknown"
-        raise DemoError(
-            f"a demo is already running in {folder} (process {pid}); stop it, or give --data DIR and --ports auto"
-        ) from error
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
-    return lock
-
-
-def clear(folder: Path) -> None:
-    """Remove what an earlier demo left in its own folder."""
-    for entry in folder.iterdir():
-        if entry.name == MARKER:
-            continue
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _check_free(port: int, what: str) -> int:
-    if port == 0:
-        return _free_port()
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            if error.errno in (errno.EADDRINUSE, errno.EACCES):
-                raise DemoError(
-                    f"port {port} ({what}) is in use; stop what uses it, or run with --ports auto or --ports BASE"
-                ) from error
-            raise
-    return port
-
-
-def _ports(ports: str) -> tuple[int, list[int], list[int]]:
-    count = len(BRANCHES)
-    if ports == "auto":
-        return 0, [0] * count, [0] * count
-    if ports:
-        try:
-            base = int(ports)
-        except ValueError as error:
-            raise DemoError("--ports is 'auto' or a number") from error
-        if not 1024 <= base <= 65_000:
-            raise DemoError("--ports BASE is a number from 1024 to 65000")
-        return base, [base + 1 + i for i in range(count)], [base + 11 + i for i in range(count)]
-    return HUB_PORT, [EDGE_PORT + i for i in range(count)], [SIP2_PORT + i for i in range(count)]
-
-
 def plan(folder: Path, *, seed: int, speed: float, ports: str) -> Layout:
-    """Take the folder, choose ports and secrets, draw the consortium. Raises DemoError."""
-    lock = open_folder(folder)
+    """Take the folder, choose ports and secrets, draw the consortium. Raises DemoError, and then leaves nothing."""
+    numbers = numbers_of(ports)
+    with claimed(folder) as lock:
+        return _plan(folder, lock, seed, speed, numbers)
+
+
+def _plan(folder: Path, lock: IO[str], seed: int, speed: float, wanted: list[tuple[int, str]]) -> Layout:
+    hub, *rest, broker = free_ports([*wanted, (0, "broker")])
+    edges, sips = rest[: len(BRANCHES)], rest[len(BRANCHES) :]
     try:
-        return _plan(folder, lock, seed, speed, ports)
-    except BaseException:
-        lock.close()
-        raise
-
-
-def _plan(folder: Path, lock: IO[str], seed: int, speed: float, ports: str) -> Layout:
-    hub, edges, sips = _ports(ports)
-    hub = _check_free(hub, "hub")
-    edges = [_check_free(port, "edge") for port in edges]
-    sips = [_check_free(port, "SIP2") for port in sips]
-    clear(folder)
-    for name in ("hub", "log", "dev"):
-        (folder / name).mkdir()
+        clear(folder)
+        for name in ("hub", "log", "dev"):
+            (folder / name).mkdir()
+    except OSError as error:
+        raise unwritable(folder, error) from error
     # Fresh secrets for every run: a demo's are nobody's default.
     branches = [
         BranchLayout(
@@ -186,7 +113,7 @@ def _plan(folder: Path, lock: IO[str], seed: int, speed: float, ports: str) -> L
         seed=seed,
         speed=speed,
         hub_port=hub,
-        broker_port=_free_port(),
+        broker_port=broker,
         branches=branches,
         data=build(seed, now),
         staff_token="tj_" + secrets.token_urlsafe(32),
@@ -198,14 +125,20 @@ def _plan(folder: Path, lock: IO[str], seed: int, speed: float, ports: str) -> L
 def secret_file(path: Path, text: str) -> None:
     """Write a file that its owner alone may read."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.fchmod(descriptor, 0o600)  # a file that was there before keeps its mode
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
         out.write(text)
 
 
 def write_configuration(layout: Layout) -> None:
-    """Write hub.toml, edge-*.toml, keys and the consortium file, all readable by the owner alone."""
-    from consortium.identity import site_key
+    """Write hub.toml, edge-*.toml, keys and the consortium file, all readable by the owner alone. Raises DemoError."""
+    try:
+        _write_configuration(layout)
+    except OSError as error:
+        raise unwritable(layout.folder, error) from error
 
+
+def _write_configuration(layout: Layout) -> None:
     master = secrets.token_bytes(32)
     folder = layout.folder
     secret_file(folder / "hub" / "master.key", master.hex())

@@ -56,7 +56,8 @@ async def collect_live(layout: Layout, drain_s: float) -> Live:
         for branch in layout.branches:
             found = await _json(client, f"http://127.0.0.1:{branch.http_port}/state/latency")
             live.tap_ms.extend(float(sample) for sample in found.get("tap_to_open_ms", ()))
-        live.duplicated = await _metric(client, f"{layout.hub_url}/metrics", "tongjie_ingest_duplicates_total")
+        seen_twice = 'tongjie_hub_events_total{result="duplicate"}'
+        live.duplicated = await _metric(client, f"{layout.hub_url}/metrics", seen_twice)
     return live
 
 

@@ -134,9 +134,9 @@ async def _start(layout: Layout, supervisor: Supervisor) -> None:
         await asyncio.gather(*(_start_edge(layout, supervisor, branch) for branch in layout.branches))
         await _answers(layout)
     finally:
-        for task in devices:
+        for task in (*devices, loading):
             task.cancel()
-        await asyncio.gather(*devices, return_exceptions=True)
+        await asyncio.gather(*devices, loading, return_exceptions=True)
 
 
 async def _load(layout: Layout) -> None:
@@ -220,9 +220,13 @@ async def _finish(layout: Layout, supervisor: Supervisor, report: Path | None, s
     except ReportError as error:
         say.always(f"no report could be made: {error}")
         return 1
-    if report is not None:
-        await asyncio.to_thread(_write, report, content)
     say.always(summary(content))
+    if report is not None:
+        try:
+            await asyncio.to_thread(_write, report, content)
+        except OSError as error:
+            say.always(f"the report could not be written to {report}: {error.strerror}")
+            return 1
     sound = content["events_lost"] == 0 and "broken" not in content["invariants"].values()
     return 0 if sound else 1
 

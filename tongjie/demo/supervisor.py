@@ -7,6 +7,7 @@ be killed: nothing half-running is left behind.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import json
 import os
@@ -15,6 +16,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,10 +30,16 @@ class StartError(Exception):
     """A child did not come up; the message says which and what it said."""
 
 
-def _die_with_parent() -> None:
+# Loaded here: between fork and exec nothing may take a lock that another thread of the supervisor holds.
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def _die_with_parent(parent: int) -> None:
     # Linux only; elsewhere a killed supervisor leaves children to notice that their standard input closed.
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it died before the line above, and nobody would tell us
+            os._exit(1)
 
 
 @dataclass
@@ -53,19 +61,22 @@ class Child:
 
     async def start(self) -> dict[str, Any]:
         """Start the process and wait for its ready line; raises StartError with the last thing it said."""
-        if self._log_file is None:
-            self._log_file = self.log.open("ab")
         self._tail.clear()
-        self.process = await asyncio.create_subprocess_exec(
-            *self.argv,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **self.env},
-            limit=READY_LINE_BYTES,
-            process_group=0,
-            preexec_fn=_die_with_parent,
-        )
+        try:
+            if self._log_file is None:
+                self._log_file = self.log.open("ab")
+            self.process = await asyncio.create_subprocess_exec(
+                *self.argv,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **self.env},
+                limit=READY_LINE_BYTES,
+                process_group=0,
+                preexec_fn=partial(_die_with_parent, os.getpid()),
+            )
+        except OSError as error:
+            raise StartError(f"{self.name} could not be started: {error}") from error
         assert self.process.stdout is not None
         assert self.process.stderr is not None
         asyncio.create_task(self._drain(self.process.stderr, remember=True))  # noqa: RUF006 - ends with the pipe
@@ -74,7 +85,9 @@ class Child:
                 self.ready = await self._ready_line(self.process.stdout)
         except TimeoutError:
             await self.stop(2.0)
-            raise StartError(f"{self.name} was not ready after {self.ready_timeout_s:.0f} s; see {self.log}") from None
+            raise StartError(
+                f"{self.name} was not ready after {self.ready_timeout_s:g} s ({self._last_words()}); see {self.log}"
+            ) from None
         asyncio.create_task(self._drain(self.process.stdout, remember=False))  # noqa: RUF006 - ends with the pipe
         if self.on_ready is not None:
             self.on_ready(self.ready)
@@ -82,13 +95,16 @@ class Child:
 
     async def _ready_line(self, stdout: asyncio.StreamReader) -> dict[str, Any]:
         while True:
-            line = await stdout.readline()
+            try:
+                line = await stdout.readline()
+            except ValueError:  # longer than a ready line can be
+                continue
             if not line:
                 assert self.process is not None
                 await self.process.wait()
                 await asyncio.sleep(0.1)
-                said = next((text for text in reversed(self._tail) if text.strip()), "it said nothing")
-                raise StartError(f"{self.name}: {said.strip()}")
+                self._end_group()
+                raise StartError(f"{self.name}: {self._last_words()}")
             self._write(line)
             try:
                 found = json.loads(line)
@@ -96,6 +112,9 @@ class Child:
                 continue
             if isinstance(found, dict):
                 return found
+
+    def _last_words(self) -> str:
+        return next((text.strip() for text in reversed(self._tail) if text.strip()), "it said nothing")
 
     async def _drain(self, stream: asyncio.StreamReader, *, remember: bool) -> None:
         while True:
@@ -126,11 +145,25 @@ class Child:
         except TimeoutError:
             process.kill()
             await process.wait()
+        self._end_group()
 
     def kill(self) -> None:
-        """End the process at once."""
+        """End the process and what it started, at once."""
         if self.process is not None and self.process.returncode is None:
-            self.process.kill()
+            self._end_group()
+
+    async def ended(self) -> int:
+        """Wait until the process is gone; returns its status. What it had started itself is ended with it."""
+        assert self.process is not None
+        status = await self.process.wait()
+        self._end_group()
+        return status
+
+    def _end_group(self) -> None:
+        # The group keeps the number of its leader for as long as it has members, so nobody else's can be meant.
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """Close the log."""
@@ -162,21 +195,20 @@ class Supervisor:
         failures = 0
         loop = asyncio.get_running_loop()
         while True:
-            assert child.process is not None
             started = loop.time()
-            status = await child.process.wait()
+            fault = f"{child.name} ended ({_how(await child.ended())})"
             if not child.restart:
                 return
             failures = 0 if loop.time() - started > STABLE_S else failures + 1
             while True:
                 pause = BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)]
-                self._say(f"{child.name} ended ({_how(status)}); starting it again in {pause:g} s")
+                self._say(f"{fault}; starting it again in {pause:g} s")
                 await asyncio.sleep(pause)
                 try:
                     await child.start()
                 except StartError as error:
                     failures += 1
-                    self._say(str(error))
+                    fault = str(error)
                     continue
                 child.restarts += 1
                 self._say(f"{child.name} is back")

@@ -10,13 +10,6 @@ import pytest_asyncio
 from tests.hub.api.hubside import Hub, running
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All these tests share the loop the hub runs on."""
-    for item in items:
-        if "tests/hub/api" in item.path.as_posix() and item.get_closest_marker("asyncio") is None:
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
-
-
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hub]:
     async with running(tmp_path_factory.mktemp("hub")) as found:

@@ -117,7 +117,7 @@ async def test_a_client_that_is_too_slow_is_told_to_resync_and_goes_on(hub: Hub)
     edge = hub.edges[world.YLG]
     async with listening(hub) as live:
         await asyncio.sleep(0.2)
-        (listener,) = [one for one in hub.worker.feed._listeners]
+        (listener,) = list(hub.worker.feed._listeners)
         for _ in range(600):  # more than a listener's queue holds, at one go
             listener.push({"kind": "REFUSED", "pos": 0, "branch": "990001-01"})
         while (got := await live.next())[0] != "resync":
