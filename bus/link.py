@@ -23,9 +23,10 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from bus.errors import ConnectFailed, ConnectRefused, LinkDown, PublishRefused, QueueFull, SubscribeRefused, TooLarge
+from bus.packets import Outgoing, Will
 from protocols.bus import AckOrder
 
-__all__ = ["Link", "LinkOptions", "Outgoing", "Will"]
+__all__ = ["Link", "LinkOptions"]
 
 _log = logging.getLogger(__name__)
 _READS = 64  # packets taken at one readiness: paho reads a single one while it has nothing under way itself
@@ -39,49 +40,6 @@ def _ack_quickly(sock: Any) -> None:
     """
     if hasattr(socket, "TCP_QUICKACK"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Will:
-    """What the broker publishes when this client vanishes; QoS 1."""
-
-    topic: str
-    payload: bytes
-    retain: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A message to publish; `expiry_s` is whole seconds."""
-
-    topic: str
-    payload: bytes
-    qos: int = 1
-    retain: bool = False
-    correlation: bytes | None = None
-    response_topic: str | None = None
-    expiry_s: int | None = None
-    user_properties: Sequence[tuple[str, str]] = ()
-
-    def size(self) -> int:
-        """Bytes of its packet, at the most."""
-        texts = [self.topic, self.response_topic or "", *(word for pair in self.user_properties for word in pair)]
-        return len(self.payload) + len(self.correlation or b"") + sum(len(text.encode()) + 5 for text in texts) + 32
-
-    def properties(self) -> Properties | None:
-        """Its MQTT 5 properties (§3.3.2.3); None where it has none."""
-        if (self.correlation, self.response_topic, self.expiry_s) == (None, None, None) and not self.user_properties:
-            return None
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        if self.correlation is not None:
-            properties.CorrelationData = self.correlation
-        if self.response_topic is not None:
-            properties.ResponseTopic = self.response_topic
-        if self.expiry_s is not None:
-            properties.MessageExpiryInterval = self.expiry_s
-        if self.user_properties:
-            properties.UserProperty = list(self.user_properties)
-        return properties
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 from bus.backoff import Backoff
 from bus.errors import ConnectRefused, LinkDown, SubscribeRefused, TooLarge, WrongUse
 from bus.inbox import Handler, Inbox, Incoming, Stats
-from bus.link import Link, LinkOptions, Outgoing, Will
+from bus.link import Link, LinkOptions
+from bus.packets import Outgoing, Will
 from protocols.bus import MAX_MESSAGE
 
 __all__ = ["Handler", "Incoming", "Session", "Stats", "Transport", "broker_address"]

@@ -79,12 +79,15 @@ class Facts:
 
     def person(self, token: str) -> Person | None:
         """The reader behind a token; None where token or reader is not in the replica."""
-        with self._replica.at_one_version():
-            row = self._replica.token(token)
-            reader = self._replica.reader(row.srid) if row else None
-            if row is None or reader is None:
-                return None
-            return Person(row.srid, row.card(), self._reader_facts(row.srid, reader), reader.pin)
+        found = self._replica.holder(token)
+        if found is None:
+            return None
+        card, row = found
+        if self._overlay.about(card.srid):
+            # Own events are compared with the items' rows: those and the reader's are read at one version.
+            facts = self.reader(card.srid)
+            return Person(card.srid, card.card(), facts, row.pin) if facts else None
+        return Person(card.srid, card.card(), self._reader_facts(card.srid, row), row.pin)
 
     def find(self, number: str) -> tuple[str, Person] | None:
         """The first token of a number that somebody stands behind, with the reader."""

@@ -33,6 +33,9 @@ _BUILD_TIMEOUT_S = 1_800.0
 _MAX_ROWS = 10_000  # of one delta; a message of 16 KB holds a few hundred
 
 _TOKEN = "SELECT srid, status, assurance, to_ms FROM tokens WHERE token = ?"  # noqa: S105 - a statement, no secret
+_HOLDER = (
+    "SELECT t.srid, t.status, t.assurance, t.to_ms, r.value FROM tokens t JOIN readers r USING (srid) WHERE t.token = ?"
+)
 _READER = "SELECT value FROM readers WHERE srid = ?"
 _ITEM = "SELECT value FROM items WHERE owner = ? AND item_no = ?"
 _LOANS = "SELECT owner, item_no FROM items WHERE loan_srid = ? LIMIT ?"
@@ -173,6 +176,14 @@ class Replica:
             return None
         return TokenRow(row[0], _STATUS[row[1]], _ASSURANCE[row[2]], row[3]) if row else None
 
+    def holder(self, token: str) -> tuple[TokenRow, ReaderRow] | None:
+        """The card or number behind a token with its reader, in one read; None where either is missing."""
+        try:
+            row = self._one(_HOLDER, (bytes.fromhex(token),))
+        except ValueError:
+            return None
+        return (TokenRow(row[0], _STATUS[row[1]], _ASSURANCE[row[2]], row[3]), read_reader(row[4])) if row else None
+
     def reader(self, srid: str) -> ReaderRow | None:
         """A reader."""
         row = self._one(_READER, (srid,))
@@ -278,13 +289,16 @@ class Replica:
         conn = self._writes
         if conn is None:
             raise ReplicaInvalid("REPLICA_FILE", "the replica is closed")
-        changes = [change(row) for row in rows]
-        policies = [c for c in changes if c.statement == "put_policy"]
-        policy = _policy(policies[-1].values[1]) if policies else None
+        policy = None
         try:
             conn.execute("BEGIN IMMEDIATE")
             try:
-                store.apply(conn, changes)
+                for row in rows:
+                    # Row by row: each statement lets the loop's thread run, so a tap waits for one row and not for a message.
+                    one = change(row)
+                    if one.statement == "put_policy":
+                        policy = _policy(one.values[1])
+                    conn.execute(store.STATEMENTS[one.statement], one.values)
                 store.write_head(conn, head)
                 conn.execute("COMMIT")
             except BaseException:
@@ -361,6 +375,6 @@ def _open(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection, Policy | 
     except ReplicaInvalid:
         writes.close()
         raise
-    for sql, values in ((_TOKEN, (b"",)), (_READER, ("",)), (_ITEM, ("", "")), (_NUMBER, ("",))):
+    for sql, values in ((_TOKEN, (b"",)), (_HOLDER, (b"",)), (_READER, ("",)), (_ITEM, ("", "")), (_NUMBER, ("",))):
         reads.execute(sql, values).fetchone()
     return reads, writes, policy

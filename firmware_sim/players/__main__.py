@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
+import os
 import random
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from firmware_sim.branch_client import SimBranchError
 from firmware_sim.kiosk.kiosk import LoginFailed
 from firmware_sim.kiosk.link import KioskOffline
 from firmware_sim.players.branch import BranchLife
@@ -18,7 +22,7 @@ from firmware_sim.players.kiosk_page import KioskPageError
 from firmware_sim.players.stats import Stats
 from firmware_sim.players.world import World
 
-_TROUBLE = (OSError, EOFError, KioskOffline, KioskPageError, LoginFailed, TimeoutError, asyncio.IncompleteReadError)
+_TROUBLE = (OSError, EOFError, KioskOffline, KioskPageError, LoginFailed, SimBranchError, TimeoutError)
 
 
 async def _again(name: str, action: Callable[[], Awaitable[None]], life: BranchLife, stats: Stats) -> None:
@@ -41,6 +45,7 @@ async def _play(plan_path: Path) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    threading.Thread(target=_watch_stdin, args=(loop, stop), name="stdin", daemon=True).start()
     lives = [BranchLife(branch, world, stats, float(plan["speed"])) for branch in plan["branches"]]
     tasks = [
         asyncio.create_task(_again(name, getattr(life, name), life, stats))
@@ -61,6 +66,15 @@ async def _play(plan_path: Path) -> None:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     stats.save()
+
+
+def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """End with whoever holds our standard input; a plain thread, because the loop cannot watch every kind of file."""
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(stop.set)
 
 
 def main() -> None:

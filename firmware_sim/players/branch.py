@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from typing import Any
@@ -50,16 +51,18 @@ class BranchLife:
         sorter = branch["sorter"]
         self._sorter = SimKiosk(*place, sorter["user"], sorter["password"], sip2["institution"], location="sorter")
         self._client: SimBranchClient | None = None
+        self._connecting = asyncio.Lock()
 
     def _pause(self, seconds: float) -> float:
         return seconds * self.world.rng.uniform(0.5, 1.5) / self._speed
 
     async def _devices(self) -> SimBranchClient:
-        if self._client is None:
-            client = SimBranchClient(self._control)
-            await client.connect()
-            self._client = client
-        return self._client
+        async with self._connecting:  # gate and pad share one line
+            if self._client is None:
+                client = SimBranchClient(self._control)
+                await client.connect()
+                self._client = client
+            return self._client
 
     async def forget_devices(self) -> None:
         """Drop the line to the simulated devices; the next use makes it again."""
@@ -137,6 +140,7 @@ class BranchLife:
     def _after_return(self, book: Book, ok: bool, destination: str | None, person: Person) -> None:
         if not ok:
             self.stats.counts["returns_refused"] += 1
+            self.stats.surprises.append(f"{self.id}: return of {book.owner}/{book.item_no} was not confirmed")
             person.bag.append(book)
             return
         self.stats.counts["returns"] += 1
@@ -193,6 +197,10 @@ class BranchLife:
             await self._page.press("POST", "end", {"session": shown["session"]})
         else:
             self.stats.denied[str(shown.get("code", "UNKNOWN"))] += 1
+            if "code" not in shown:
+                self.stats.surprises.append(
+                    f"{self.id}: identify answered {json.dumps(shown, ensure_ascii=False)[:200]}"
+                )
         for book in books:
             answer = answers.get((book.owner, book.item_no))
             if answer is None or answer["outcome"] != "ALLOW":
@@ -210,6 +218,10 @@ class BranchLife:
         for book in books:
             answer = answers.get((book.owner, book.item_no))
             ok = answer is not None and str(answer.get("code", "")).startswith("RETURN_")
+            if not ok:
+                self.stats.surprises.append(
+                    f"{self.id}: the pad kiosk answered {json.dumps(done, ensure_ascii=False)[:300]}"
+                )
             self.stats.counts["secured"] += bool(answer and answer.get("secured"))
             self._after_return(book, ok, answer.get("dest") if answer else None, person)
 

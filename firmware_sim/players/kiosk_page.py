@@ -35,7 +35,9 @@ class KioskPage:
             try:
                 writer.write(head.encode() + payload)
                 await writer.drain()
-                answer = await stream.read(_LIMIT)
+                answer = b""
+                while len(answer) < _LIMIT and (more := await stream.read(_LIMIT - len(answer))):
+                    answer += more
             finally:
                 writer.close()
         top, _, rest = answer.partition(b"\r\n\r\n")

@@ -14,8 +14,8 @@ def quantiles(samples: list[float]) -> dict[str, float | int]:
     if not samples:
         return {"n": 0, "p50": 0.0, "p99": 0.0, "max": 0.0}
     ordered = sorted(samples)
-    pick = lambda share: round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3)  # noqa: E731
-    return {"n": len(ordered), "p50": pick(0.5), "p99": pick(0.99), "max": round(ordered[-1], 3)}
+    p50, p99 = (ordered[min(len(ordered) - 1, int(share * len(ordered)))] for share in (0.5, 0.99))
+    return {"n": len(ordered), "p50": round(p50, 3), "p99": round(p99, 3), "max": round(ordered[-1], 3)}
 
 
 class Stats:

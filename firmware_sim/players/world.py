@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from protocols.iso28560 import encode_part3
+from protocols.iso28560 import encode_part3, pad_to_blocks
 
 CASES_AT_KIOSK = 0.30
 """Share of people at a kiosk who stand for a refusal."""
@@ -40,7 +40,8 @@ class Book:
 
     def blocks(self, isil: str) -> str:
         """User memory of its tag, hex: ISO 28560-3 by the real codec."""
-        return encode_part3(self.item_no, isil, usage=1, parts=1, part=1, size=34).ljust(36, b"\0").hex().upper()
+        block = encode_part3(self.item_no, isil, usage=1, parts=1, part=1, size=34)
+        return pad_to_blocks(block, block_size=4, block_count=9).hex().upper()
 
 
 def uid_of(number: int) -> str:

@@ -52,7 +52,7 @@ class Watched:
 Opened = Callable[..., AbstractAsyncContextManager[Watched]]
 
 
-@pytest.fixture()
+@pytest.fixture
 def opened(chromium: Browser) -> Opened:
     """Opens a page; when it closes, nothing may have gone elsewhere and nothing may stand in the console."""
 
@@ -82,3 +82,5 @@ async def sign_in(page: Page, url: str, password: str = world.STAFF[1]) -> None:
     await page.get_by_label("用户名").or_(page.get_by_label("Username")).fill(world.STAFF[0])
     await page.get_by_label("密码").or_(page.get_by_label("Password")).fill(password)
     await page.keyboard.press("Enter")
+    if password == world.STAFF[1]:
+        await page.wait_for_url(f"{url}/")

@@ -1,6 +1,7 @@
 """``python -m tongjie.demo.compose --folder DIR``: keys, configuration and the demo consortium for docker-compose.yml.
 
-Run once; it refuses to touch a folder that is set up already, because new keys would orphan what edges hold.
+Run once; it refuses to touch a folder that is set up already, because new keys would orphan what edges hold. A set-up that
+failed halfway, for example because the database was not there yet, may be repeated.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import asyncpg  # type: ignore[import-untyped]
+
 from consortium.identity import site_key
 from firmware_sim.consortium import LIBRARIES, build
 from tongjie.demo.layout import secret_file
 from tongjie.demo.load import load_file
 
 BRANCH = "251020-01"
+DATABASE_WAIT_S = 60.0
+DONE = "set-up.json"
 
 
 def _hub_toml() -> str:
@@ -68,7 +73,7 @@ url = "tcp:devices:7001"
 
 def prepare(folder: Path, now: int) -> dict[str, Any]:
     """Write keys and configuration into ``folder``; returns the consortium to load. Raises FileExistsError."""
-    if (folder / "hub.toml").exists():
+    if (folder / DONE).exists():
         raise FileExistsError(f"{folder} is set up already; remove its volume to begin anew")
     master, token, password, staff = (
         secrets.token_bytes(32),
@@ -90,6 +95,21 @@ def prepare(folder: Path, now: int) -> dict[str, Any]:
     return data
 
 
+async def _load_when_there(config: Path, data: dict[str, Any], wait_s: float) -> None:
+    """Load the consortium; a database that is still starting is waited for.
+
+    Raises OSError or asyncpg's PostgresError where it does not come, ConfigError or LoadError where waiting does not help.
+    """
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            return await load_file(config, data)
+        except (OSError, asyncpg.CannotConnectNowError):
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(1.0)
+
+
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="compose", description="Set up the folder that docker-compose.yml uses.")
@@ -97,11 +117,13 @@ def main() -> None:
     folder: Path = parser.parse_args().folder
     try:
         data = prepare(folder, int(time.time() * 1000))
-        asyncio.run(load_file(folder / "hub.toml", data))
-    except OSError as error:
+        asyncio.run(_load_when_there(folder / "hub.toml", data, DATABASE_WAIT_S))
+        done = {"ready": str(folder), "sign_in": "see staff.txt there"}
+        secret_file(folder / DONE, json.dumps(done) + "\n")
+    except (OSError, ValueError, asyncpg.PostgresError) as error:
         print(str(error), file=sys.stderr)
         sys.exit(1)
-    print(json.dumps({"ready": str(folder), "sign_in": "see staff.txt there"}))
+    print(json.dumps(done))
 
 
 if __name__ == "__main__":

@@ -255,9 +255,20 @@ async def test_remaining_worker_takes_over_when_one_dies(client: Any) -> None:
     await first.subscribe("$share/decide/tongjie/v1/+/req/+", dead)
     await second.subscribe("$share/decide/tongjie/v1/+/req/+", alive)
     await first.close()
+    in_a_row = 0  # what a broker hands to a worker in the moment of its leaving is lost: outbox and requester try again
+    async with asyncio.timeout(10):
+        while in_a_row < 2:
+            before = len(alive.messages)
+            await sender.publish(f"{ROOT}/req/enter", b"probe")
+            try:
+                await alive.until(lambda: len(alive.messages) > before, timeout_s=0.5)  # noqa: B023
+                in_a_row += 1
+            except TimeoutError:
+                in_a_row = 0
+    before = len(alive.messages)
     for number in range(10):
         await sender.publish(f"{ROOT}/req/enter", b"%d" % number)
-    assert await alive.count(10) == [b"%d" % number for number in range(10)]
+    assert (await alive.count(before + 10))[before:] == [b"%d" % number for number in range(10)]
 
 
 # ---- the life of a connection ----

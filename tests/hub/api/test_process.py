@@ -38,13 +38,15 @@ async def test_a_hub_process_says_when_it_answers_and_stops_within_three_seconds
         assert process.stdout is not None
         ready = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))
         assert ready["ready"] is True
-        async with httpx2.AsyncClient(base_url=ready["hub"]) as client:
-            async with client.stream("GET", "/api/v1/stream", headers=bearer("all")) as answer:
-                assert answer.status_code == 200
-                began = time.monotonic()
-                process.send_signal(signal.SIGTERM)
-                assert await asyncio.wait_for(process.wait(), 10) in (0, -signal.SIGTERM)
-                assert time.monotonic() - began < 4
+        async with (
+            httpx2.AsyncClient(base_url=ready["hub"]) as client,
+            client.stream("GET", "/api/v1/stream", headers=bearer("all")) as answer,
+        ):
+            assert answer.status_code == 200
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(process.wait(), 10) in (0, -signal.SIGTERM)
+            assert time.monotonic() - began < 4
     finally:
         if process.returncode is None:
             process.kill()

@@ -22,7 +22,15 @@ def at_gate(core: Core, org: str, token: str, **more: Any) -> dict[str, Any]:
 
 def stack(core: Core, token: str, *numbers: int, **more: Any) -> dict[str, Any]:
     items = [{"owner": YLG, "item_no": item(YLG, n)[1]} for n in numbers]
-    return {"branch": BRANCHES[YLG], "device": "kiosk1", "token": token, "pin": True, "items": items, "t": core.now, **more}
+    return {
+        "branch": BRANCHES[YLG],
+        "device": "kiosk1",
+        "token": token,
+        "pin": True,
+        "items": items,
+        "t": core.now,
+        **more,
+    }
 
 
 async def code_at_gate(core: Core, org: str, token: str, **more: Any) -> str:
@@ -128,7 +136,9 @@ async def test_borrow_sees_the_ledger_as_it_stands_now(tmp_path: Path) -> None:
 
 async def test_a_bare_number_means_the_own_item_else_the_only_one(tmp_path: Path) -> None:
     async with running(tmp_path) as core:
-        own = await core.decider.item(core.node(YLG), {"owner": None, "item_no": item(YLG, 0)[1], "branch": BRANCHES[YLG]})
+        own = await core.decider.item(
+            core.node(YLG), {"owner": None, "item_no": item(YLG, 0)[1], "branch": BRANCHES[YLG]}
+        )
         assert (own["found"], own["owner"]) == (True, YLG)
         foreign = await core.decider.item(core.node(YLG), {"owner": None, "item_no": item(CQU, 0)[1]})
         assert (foreign["found"], foreign["owner"], foreign["item"]["status"]) == (True, CQU, "SHELVED")

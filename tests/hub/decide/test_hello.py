@@ -12,7 +12,13 @@ from tests.make import NOW
 
 
 async def hello(core: Core, edge: Edge, acked: int, chain: str, next_seq: int, **more: Any) -> dict[str, Any]:
-    data = {"epoch": edge.epoch, "acked": acked, "chain": chain, "next_seq": next_seq, "replica": {"generation": 1, "version": 2}}
+    data = {
+        "epoch": edge.epoch,
+        "acked": acked,
+        "chain": chain,
+        "next_seq": next_seq,
+        "replica": {"generation": 1, "version": 2},
+    }
     return await core.hello.hello(core.node(edge.org), {**data, **more})
 
 

@@ -166,7 +166,9 @@ async def test_a_failed_commit_leaves_nothing_and_acknowledges_nothing(
             with pytest.raises(IngestFailed):
                 await core.take(edge, rows)
         for table in (schema.events, schema.cursors, schema.loans, schema.item_state, schema.site_deltas):
-            found = [row for row in await core.rows(table) if row.get("node") != "hub-1" and row.get("rows", "") is not None]
+            found = [
+                row for row in await core.rows(table) if row.get("node") != "hub-1" and row.get("rows", "") is not None
+            ]
             assert found == []
         assert await core.rows(schema.sites) == before
         assert (await core.take(edge, rows)).upto == 3

@@ -29,7 +29,11 @@ async def folded(core: Core) -> tuple[dict[str, Any], dict[str, Any]]:
             by_reader.setdefault((row["rid"], row["branch"]), []).append(logged)
     histories = [fold_item(*key, f"{key[0]}-01", found) for key, found in by_item.items()]
     wanted = {
-        "loans": {loan.id: (loan.who, loan.due, loan.t_end, loan.end_kind, loan.renewals) for h in histories for loan in h.loans},
+        "loans": {
+            loan.id: (loan.who, loan.due, loan.t_end, loan.end_kind, loan.renewals)
+            for h in histories
+            for loan in h.loans
+        },
         "transits": {t.id: (t.to, t.state, t.t_end, t.legs) for h in histories for t in h.transits},
         "items": {(h.owner, h.item_no): (h.status, h.branch, h.circ_branch, h.last) for h in histories},
         "conflicts": {c.id for h in histories for c in h.conflicts},
@@ -37,7 +41,8 @@ async def folded(core: Core) -> tuple[dict[str, Any], dict[str, Any]]:
     }
     stored: dict[str, Any] = {
         "loans": {
-            r["id"]: (r["rid"], r["due"], r["t_end"], r["end_kind"], r["renewals"]) for r in await core.rows(schema.loans)
+            r["id"]: (r["rid"], r["due"], r["t_end"], r["end_kind"], r["renewals"])
+            for r in await core.rows(schema.loans)
         },
         "transits": {r["id"]: (r["to"], r["state"], r["t_end"], r["legs"]) for r in await core.rows(schema.transits)},
         "items": {
