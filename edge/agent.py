@@ -44,7 +44,8 @@ from protocols.iso28560 import AfiPair
 
 log = logging.getLogger(__name__)
 
-TICK_S = 1.0
+TICK_S = 15.0
+LINK_STOP_S = 1.5
 _CHINESE, _ENGLISH = "019", "001"
 
 
@@ -246,10 +247,18 @@ class Agent:
         await self.entrance.close()
         for tags in self.pads.values():
             await tags.close()
-        await asyncio.gather(self.devices.stop(), self.link.stop())
+        await asyncio.gather(self.devices.stop(), self._stop_link())
         self.pins.close()
         await self.outbox.close()
         await self.replica.close()
+
+    async def _stop_link(self) -> None:
+        """Stop the link within its time: a task that lost its cancellation (`asyncio.wait_for` before Python 3.12) gets another."""
+        try:
+            async with asyncio.timeout(LINK_STOP_S):
+                await self.link.stop()
+        except TimeoutError:
+            await self.link.stop()
 
     # --- what happens ---
 
@@ -283,6 +292,6 @@ class Agent:
     async def _tick(self) -> None:
         """The put-it-back queue and old sessions end by time, so the page is told now and then."""
         while True:
-            await asyncio.sleep(TICK_S * 15)
+            await asyncio.sleep(TICK_S)
             if self.kiosk is not None:
                 self.kiosk.changes.tell()

@@ -23,7 +23,7 @@ from edge.answers import Answer, Identified, ItemRef
 from edge.asking import Asking
 from edge.facts import Facts
 from edge.hubrows import HubAnswerInvalid, LoanAnswer, loan_answers
-from edge.lookup import Lookup
+from edge.lookup import Lookup, is_number
 from edge.outbox import Draft, Memo, Outbox, OutboxError
 from edge.replica import Replica
 
@@ -118,6 +118,10 @@ class Desk(Lookup):
             for asked in stack:
                 asked.answer = await self._refuse(reader, asked, device, "NOT_DECIDABLE_OFFLINE", None)
             return
+        for asked in stack:
+            if not is_number(asked.ref.item_no):
+                asked.answer = await self._refuse(reader, asked, device, "ITEM_UNKNOWN", None)
+        stack = [asked for asked in stack if asked.answer is None]
         hub = [a for a in stack if not self._is_ours(reader, a.key) and not self._refused_here(reader, a)]
         told = await self._ask(reader, hub, device) if hub else []
         if told is None:
@@ -260,6 +264,8 @@ class Desk(Lookup):
 
     async def give_back(self, ref: ItemRef, device: str, *, memo: str | None = None) -> Answer:
         """Take an item back: accepted, durable, routed, hub or no hub. Where nothing can be recorded: OUT_OF_SERVICE."""
+        if not is_number(ref.item_no):
+            return _refusal(ref, "ITEM_UNKNOWN", Outcome.REFER)
         async with self._locked([str(self.key_of(ref) or ref)]):
             return await self._take_back(ref, device, memo)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from consortium.bundle import Policy
-from consortium.facts import Device, ItemFacts, Known, ReaderFacts
+from consortium.facts import Device, ItemFacts, ItemStatus, Known, ReaderFacts
 from consortium.identity import MAX_NUMBER, ItemKey
 from edge.answers import Answer, Identified, ItemRef
 from edge.asking import Asking
@@ -27,6 +27,11 @@ class ItemView:
     branch: str
     due: int | None
     held: bool
+
+
+def is_number(text: str) -> bool:
+    """Whether a text can be an item's number at all."""
+    return 0 < len(text) <= MAX_NUMBER
 
 
 class Lookup:
@@ -60,7 +65,7 @@ class Lookup:
 
     def key_of(self, ref: ItemRef) -> ItemKey | None:
         """The item a machine named, None where a bare number is nobody's as far as this edge can say."""
-        if not ref.item_no or len(ref.item_no) > MAX_NUMBER:
+        if not is_number(ref.item_no):
             return None
         owner = ref.owner or self._facts.owner_of_number(ref.item_no)
         return ItemKey(owner, ref.item_no) if owner else None
@@ -91,6 +96,11 @@ class Lookup:
             return "NOT_DECIDABLE_OFFLINE" if self._hub.away else "ITEM_UNKNOWN"
         return asked
 
+    def on_loan(self, key: ItemKey | None) -> bool:
+        """Whether the item is on loan as far as this edge knows."""
+        facts = self._facts.item(key) if key is not None else None
+        return facts is not None and facts.status is ItemStatus.ON_LOAN
+
     def shown(self, key: ItemKey) -> str:
         """An item's number as a kiosk prints it: bare for own items."""
         return key.item_no if key.owner == self.org else f"{key.owner}:{key.item_no}"
@@ -117,7 +127,7 @@ class Lookup:
 
     async def ask_item(self, ref: ItemRef) -> ItemView | None:
         """An item as the hub knows it; None where it does not or cannot be asked."""
-        if not ref.item_no or len(ref.item_no) > MAX_NUMBER:
+        if not is_number(ref.item_no):
             return None
         question = {"owner": ref.owner, "item_no": ref.item_no, "branch": self.branch}
         told = await self._hub.ask("item", question, timeout_s=ITEM_TIMEOUT_S)

@@ -25,7 +25,7 @@ from hub.console import entry, routes
 from hub.console.pages import STATIC
 from hub.worker import HubWorker
 
-__all__ = ["create_app", "serve"]
+__all__ = ["create_app", "listen", "serve"]
 
 
 def _version() -> str:
@@ -89,18 +89,19 @@ def _document_problems(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _listen(config: HubConfig) -> socket.socket:
-    """The listening socket. Raises ConfigError PORT_TAKEN with what to do."""
-    family = socket.AF_INET6 if ":" in config.http_host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+def listen(host: str, tcp_port: int) -> socket.socket:
+    """A bound socket for HTTP, 0 = any free port. Raises ConfigError PORT_TAKEN with what to do."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With the protocol named, asyncio sets TCP_NODELAY on every connection; without, each answer waits 40 ms for an ack.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((config.http_host, config.http_port))
+        listener.bind((host, tcp_port))
     except OSError as error:
         listener.close()
         raise ConfigError(
             "PORT_TAKEN",
-            f"http.port: {config.http_host}:{config.http_port} cannot be used ({error.strerror}); "
+            f"http.port: {host}:{tcp_port} cannot be used ({error.strerror}); "
             "stop what uses it or set another port (0 = any free one)",
         ) from error
     return listener
@@ -134,7 +135,7 @@ async def serve(config: HubConfig, *, announce: Callable[[str], None] | None = N
 
     Raises ConfigError where a setting cannot be used.
     """
-    listener = _listen(config)
+    listener = listen(config.http_host, config.http_port)
     try:
         worker = HubWorker(config)
         async with _running(worker):

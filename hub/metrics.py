@@ -50,9 +50,6 @@ class Metrics:
             ["node", "device"],
             registry=registry,
         )
-        self.replica_version = Gauge(
-            "tongjie_replica_version", "Version of a library's replica", ["library"], registry=registry
-        )
         self.broker_up = Gauge(
             "tongjie_hub_broker_up", "Whether the hub's connections to the broker stand", registry=registry
         )

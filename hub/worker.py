@@ -79,8 +79,16 @@ class HubWorker:
 
         Raises ConfigError for keys and folders, and CONFIG_DATABASE where the database cannot be opened.
         """
-        config, clock = self.config, self.clock
+        config = self.config
         prepare(config)
+        try:
+            await self._open()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _open(self) -> None:
+        config, clock = self.config, self.clock
         self.identity = Identity(master_key(config))
         try:
             self.store = await Store.open(config.database)

@@ -30,7 +30,8 @@ from drivers.selfcheck import (
 from edge.answers import Answer, Identified, ItemRef
 from edge.config import AccountConfig
 from edge.desk import Desk
-from edge.lookup import ItemView
+from edge.lookup import ItemView, is_number
+from edge.kiosk.texts import own_text
 from edge.metrics import Metrics
 from edge.openitems import OpenItemsOf
 from edge.outbox import OutboxError
@@ -250,9 +251,10 @@ class Sip2Desk:
     async def _checkout(self, session: KioskSession, request: Message) -> Reply:
         lang = lang_of(session)
         memo = self._memo_key(session, request)
+        account = self._account(session)
         before = self._desk.answered(memo)
         if before is not None:
-            return self._loan(session, request, before)
+            return await self._lent(session, request, account, before, memo)
         if request.get("BI") == "Y":  # cancels a return that failed: only a person can tell what is true
             return self.on_timeout(session, request)
         who = await self._identify(session, request)
@@ -264,15 +266,20 @@ class Sip2Desk:
                 session, request, self._site.wall()
             )
         item = ItemRef.typed(request.get("AB").strip(), self._site.orgs())
-        account = self._account(session)
         (answer,) = await self._desk.borrow(who.reader, [item], account.device, memos=[memo])
         self._count(account.device, "borrow", answer)
-        reply = self._loan(session, request, answer)
-        if answer.ok and not await self._tag(account.pad, answer, secured=False):
-            return _with_line(reply, "请放回感应区" if lang == "zh" else "Please put it back on the pad")
-        return reply
+        return await self._lent(session, request, account, answer, memo)
 
-    def _loan(self, session: KioskSession, request: Message, answer: Answer) -> Reply:
+    async def _lent(
+        self, session: KioskSession, request: Message, account: AccountConfig, answer: Answer, memo: str | None
+    ) -> Reply:
+        """The reply to a loan, and its tag; a repeat finishes a tag that the first time did not come to."""
+        reply = self._loan(session, request, answer, memo)
+        if not answer.ok or not self._desk.on_loan(answer.key) or await self._tag(account.pad, answer, secured=False):
+            return reply
+        return _with_line(reply, own_text("PUT_BACK", lang_of(session)) or "")
+
+    def _loan(self, session: KioskSession, request: Message, answer: Answer, memo: str | None) -> Reply:
         """12. ``desensitize`` stays Y though the pad may have written the AFI: the kiosk may have a strip to treat as well."""
         lang = lang_of(session)
         return CheckoutResult(
@@ -281,7 +288,7 @@ class Sip2Desk:
             desensitize=answer.ok,
             title=answer.title,
             due=self._site.due_text(answer.due_ms) if answer.ok and answer.due_ms is not None else "",
-            transaction_id=answer.recorded,
+            transaction_id=memo[-16:] if answer.ok and memo is not None else None,
             screen=[line(answer.code, lang)],
         ).reply(session, request, self._site.wall())
 
@@ -291,10 +298,12 @@ class Sip2Desk:
         memo = self._memo_key(session, request)
         before = self._desk.answered(memo)
         if before is not None:
+            if not self._desk.on_loan(before.key):
+                await self._tag(self._account(session).pad, before, secured=True)
             return self._returned(session, request, before)
         account = self._account(session)
         item = ItemRef.typed(request.get("AB").strip(), self._site.orgs())
-        if not item.item_no:
+        if not is_number(item.item_no):
             return refusal(session, request, self._site.wall(), [line("ITEM_UNKNOWN", lang_of(session))])
         answer = await self._desk.give_back(item, account.device, memo=memo)
         self._count(account.device, "return", answer)
@@ -338,7 +347,8 @@ class Sip2Desk:
             return True
         writing = asyncio.ensure_future(tags.set_secured(answer.key, secured))
         try:
-            return await asyncio.wait_for(asyncio.shield(writing), PAD_TIMEOUT_S)
+            async with asyncio.timeout(PAD_TIMEOUT_S):
+                return await asyncio.shield(writing)
         except (TimeoutError, OutboxError):
             return False
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from firmware_sim.branch_client import SimBranchClient
@@ -115,27 +116,37 @@ class BranchLife:
         await session.end()
 
     async def _borrow_at_kiosk(self, person: Person, session: SimKioskSession) -> None:
-        for book in self.world.take(
-            self.id, self.world.rng.randint(1, 3), ordinary=self.world.rng.random() >= ODD_ITEM
-        ):
-            await session.item(book.item_no)
-            began = time.perf_counter()
-            reply = await session.checkout(
-                f"{book.owner}:{book.item_no}" if book.owner != self.library else book.item_no
-            )
-            self.stats.counts["checkouts_tried"] += 1
-            if reply.fixed.get("ok") == "1":
-                self.stats.checkout_ms.append((time.perf_counter() - began) * 1000)
-                self.stats.counts["checkouts"] += 1
-                person.bag.append(book)
-            else:
-                self.stats.denied[code_of(reply)] += 1
+        rng = self.world.rng
+        books = self.world.take(self.id, rng.randint(1, 3), ordinary=rng.random() >= ODD_ITEM)
+        try:
+            while books:
+                number = books[-1].item_no
+                await session.item(number)
+                began = time.perf_counter()
+                reply = await session.checkout(
+                    number if books[-1].owner == self.library else f"{books[-1].owner}:{number}"
+                )
+                book = books.pop()
+                self.stats.counts["checkouts_tried"] += 1
+                if reply.fixed.get("ok") == "1":
+                    self.stats.checkout_ms.append((time.perf_counter() - began) * 1000)
+                    self.stats.counts["checkouts"] += 1
+                    person.bag.append(book)
+                else:
+                    self.stats.denied[code_of(reply)] += 1
+                    self.world.shelve(book, self.id)
+        finally:
+            for book in books:  # the machine broke: what it did not confirm goes back on the shelf
                 self.world.shelve(book, self.id)
 
     async def _give_back_at_kiosk(self, person: Person) -> None:
-        for book in [person.bag.pop() for _ in range(min(2, len(person.bag)))]:
-            reply = await self._kiosk.checkin(book.item_no)
-            self._after_return(book, reply.fixed.get("ok") == "1", reply.get("CT"), person)
+        books = [person.bag.pop() for _ in range(min(2, len(person.bag)))]
+        try:
+            while books:
+                reply = await self._kiosk.checkin(books[-1].item_no)
+                self._after_return(books.pop(), reply.fixed.get("ok") == "1", reply.get("CT"), person)
+        finally:
+            person.bag.extend(books)
 
     def _after_return(self, book: Book, ok: bool, destination: str | None, person: Person) -> None:
         if not ok:
@@ -159,12 +170,19 @@ class BranchLife:
         person = self.world.borrower(BRINGS_BACK)
         if person.bag and rng.random() < 0.8:
             books = [person.bag.pop() for _ in range(min(3, len(person.bag)))]
-            await self._on_pad(books, lambda: self._return_on_pad(books, person))
+            try:
+                await self._on_pad(tuple(books), lambda: self._return_on_pad(books, person))
+            finally:
+                person.bag.extend(books)
         elif len(person.bag) < MOST_BOOKS:
             books = self.world.take(self.id, rng.randint(1, 3))
-            await self._on_pad(books, lambda: self._borrow_on_pad(books, person))
+            try:
+                await self._on_pad(tuple(books), lambda: self._borrow_on_pad(books, person))
+            finally:
+                for book in books:
+                    self.world.shelve(book, self.id)
 
-    async def _on_pad(self, books: list[Book], action: Any) -> None:
+    async def _on_pad(self, books: tuple[Book, ...], action: Callable[[], Awaitable[None]]) -> None:
         devices = await self._devices()
         for book in books:
             blocks = book.blocks(self.world.isil[book.owner])
@@ -201,7 +219,8 @@ class BranchLife:
                 self.stats.surprises.append(
                     f"{self.id}: identify answered {json.dumps(shown, ensure_ascii=False)[:200]}"
                 )
-        for book in books:
+        while books:
+            book = books.pop()
             answer = answers.get((book.owner, book.item_no))
             if answer is None or answer["outcome"] != "ALLOW":
                 if answer is not None:
@@ -215,7 +234,8 @@ class BranchLife:
     async def _return_on_pad(self, books: list[Book], person: Person) -> None:
         done = await self._page.press("POST", "return", {})
         answers = {(row["owner"], row["item_no"]): row for row in done.get("items", ())}
-        for book in books:
+        while books:
+            book = books.pop()
             answer = answers.get((book.owner, book.item_no))
             ok = answer is not None and str(answer.get("code", "")).startswith("RETURN_")
             if not ok:
@@ -230,14 +250,22 @@ class BranchLife:
     async def courier(self) -> None:
         """The courier empties a crate into the sorter."""
         await asyncio.sleep(self._pause(4.0))
-        for book in self.world.arrived(self.id, time.monotonic(), 5):
-            reply = await self._sorter.checkin(book.item_no)
-            if reply.fixed.get("ok") == "1":
-                self.stats.counts["transits_received"] += 1
-                destination = reply.get("CT")
-                if destination and destination != self.id:
-                    self.world.send(book, destination, time.monotonic() + self._pause(6.0))
-                else:
-                    self.world.shelve(book, self.id)
-            else:
+        books = self.world.arrived(self.id, time.monotonic(), 5)
+        try:
+            while books:
+                reply = await self._sorter.checkin(books[-1].item_no)
+                self._after_sorting(books.pop(), reply)
+        finally:
+            for book in books:  # the sorter broke: they wait in the crate
                 self.world.send(book, self.id, time.monotonic() + self._pause(5.0))
+
+    def _after_sorting(self, book: Book, reply: Message) -> None:
+        if reply.fixed.get("ok") != "1":
+            self.world.send(book, self.id, time.monotonic() + self._pause(5.0))
+            return
+        self.stats.counts["transits_received"] += 1
+        destination = reply.get("CT")
+        if destination and destination != self.id:
+            self.world.send(book, destination, time.monotonic() + self._pause(6.0))
+        else:
+            self.world.shelve(book, self.id)

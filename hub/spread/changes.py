@@ -12,7 +12,7 @@ from hub.identity.keys import Identity
 from hub.identity.readers import load_readers
 from hub.ledger.items import Key, load_items, owners_of
 from hub.spread.rows import Row, item_rows, knows, reader_row, token_rows
-from hub.spread.versions import raise_versions
+from hub.spread.versions import Committed, raise_versions
 
 
 async def readers_changed(
@@ -54,7 +54,9 @@ async def items_changed(
     return out
 
 
-async def write_steps(conn: AsyncConnection, found: Iterable[Mapping[str, list[Row]]], now: int) -> None:
+async def write_steps(
+    conn: AsyncConnection, found: Iterable[Mapping[str, list[Row]]], committed: Committed, now: int
+) -> None:
     """One version step (or several, where it is much) of each library that has rows."""
     merged: dict[str, list[Row]] = {}
     for rows_of in found:
@@ -62,4 +64,4 @@ async def write_steps(conn: AsyncConnection, found: Iterable[Mapping[str, list[R
             merged.setdefault(org, []).extend(rows)
     changes = {org: rows for org, rows in merged.items() if rows}
     if changes:
-        await raise_versions(conn, changes, now)
+        await raise_versions(conn, changes, committed, now)

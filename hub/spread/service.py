@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,16 @@ from hub.ledger.items import Key
 from hub.policy.current import CurrentPolicy
 from hub.spread import changes
 from hub.spread.snapshot import Body, assemble, build, sweep
-from hub.spread.versions import Delta, Version, deltas_after, forget_before, includes_of, raise_versions, versions_of
+from hub.spread.versions import (
+    Delta,
+    Includes,
+    Version,
+    deltas_after,
+    forget_before,
+    includes_of,
+    raise_versions,
+    versions_of,
+)
 from hub.store.engine import Store
 from hub.store.schema import nodes
 
@@ -97,7 +106,7 @@ class Spread:
         orgs = self._policy.orgs
         now = self._clock()
         if policy:
-            await raise_versions(conn, dict.fromkeys(orgs), now)
+            await raise_versions(conn, dict.fromkeys(orgs), self._committed, now)
             return
         if found is None:
             return
@@ -112,7 +121,11 @@ class Spread:
         before = dict(items) if isinstance(items, Mapping) else dict.fromkeys(items, frozenset[str]())
         if before:
             steps.append(await changes.items_changed(conn, self._identity, orgs, before))
-        await changes.write_steps(conn, steps, now)
+        await changes.write_steps(conn, steps, self._committed, now)
+
+    async def _committed(self, orgs: Sequence[str]) -> dict[str, Includes]:
+        async with self._store.read() as beside:
+            return await includes_of(beside, orgs)
 
     # ---- after it ----
 

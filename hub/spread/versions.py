@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,9 @@ MAX_ROWS_BYTES = 13_000
 
 Includes = dict[str, tuple[str, int]]
 """node → (epoch, upto): the node's events that a version contains."""
+
+Committed = Callable[[Sequence[str]], Awaitable[dict[str, Includes]]]
+"""What the last commit contained of these libraries' nodes, read beside the transaction under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +86,23 @@ def pieces(rows: Sequence[Row]) -> list[list[bytes]] | None:
     return out
 
 
-async def raise_versions(conn: AsyncConnection, changes: Mapping[str, Sequence[Row] | None], now: int) -> None:
+async def raise_versions(
+    conn: AsyncConnection, changes: Mapping[str, Sequence[Row] | None], committed: Committed, now: int
+) -> None:
     """Write version steps for these libraries; None = a step that only a snapshot carries.
 
-    Of several pieces only the last says that the present events are contained: a piece that promised them early would make the edge
-    forget what the next piece brings.
+    Of several pieces only the last says that this transaction's events are contained: a piece that promised them early would make the
+    edge forget what the next piece brings. ``committed`` tells what was contained before this transaction.
     """
     versions = await versions_of(conn, changes)
     includes = await includes_of(conn, changes)
-    before = {org: await _last_includes(conn, org) for org, rows in changes.items() if rows and len(rows) > 1}
     deltas: list[dict[str, Any]] = []
     raised: list[dict[str, Any]] = []
     for org, rows in changes.items():
         if org not in versions or (rows is not None and not rows):
             continue
         parts = None if rows is None else pieces(rows)
+        before = await committed([org]) if parts is not None and len(parts) > 1 else {}
         at = versions[org].version
         for number, part in enumerate(parts if parts is not None else [None]):
             at += 1
@@ -110,14 +115,6 @@ async def raise_versions(conn: AsyncConnection, changes: Mapping[str, Sequence[R
         raised.append({"org": org, "generation": versions[org].generation, "version": at})
     await execute_rows(conn, insert(conn, site_deltas), deltas)
     await execute_rows(conn, upsert(conn, sites), raised)
-
-
-async def _last_includes(conn: AsyncConnection, org: str) -> Includes:
-    query = (
-        select(site_deltas.c.includes).where(site_deltas.c.org == org).order_by(site_deltas.c.version.desc()).limit(1)
-    )
-    text = (await conn.execute(query)).scalar_one_or_none()
-    return msgspec.json.decode(text, type=Includes) if text else {}
 
 
 async def deltas_after(conn: AsyncConnection, org: str, version: int, *, limit: int = 2_000) -> list[Delta]:

@@ -42,6 +42,27 @@ def _die_with_parent(parent: int) -> None:
             os._exit(1)
 
 
+def _end_group(leader: int) -> None:
+    # A group keeps the number of its leader for as long as it has members, so nobody else's can be meant.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+class _Streams(asyncio.subprocess.SubprocessStreamProtocol):
+    """Ends what a process had started as soon as it is gone itself: else its pipes stay open and ``wait`` never returns."""
+
+    _pid = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        assert isinstance(transport, asyncio.SubprocessTransport)
+        self._pid = transport.get_pid()
+
+    def process_exited(self) -> None:
+        _end_group(self._pid)
+        super().process_exited()
+
+
 @dataclass
 class Child:
     """One process: how it is started and how it says that it is ready (one JSON line on standard output)."""
@@ -65,16 +86,18 @@ class Child:
         try:
             if self._log_file is None:
                 self._log_file = self.log.open("ab")
-            self.process = await asyncio.create_subprocess_exec(
+            loop = asyncio.get_running_loop()
+            transport, protocol = await loop.subprocess_exec(
+                lambda: _Streams(READY_LINE_BYTES, loop),
                 *self.argv,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **self.env},
-                limit=READY_LINE_BYTES,
                 process_group=0,
                 preexec_fn=partial(_die_with_parent, os.getpid()),
             )
+            self.process = asyncio.subprocess.Process(transport, protocol, loop)
         except OSError as error:
             raise StartError(f"{self.name} could not be started: {error}") from error
         assert self.process.stdout is not None
@@ -103,7 +126,6 @@ class Child:
                 assert self.process is not None
                 await self.process.wait()
                 await asyncio.sleep(0.1)
-                self._end_group()
                 raise StartError(f"{self.name}: {self._last_words()}")
             self._write(line)
             try:
@@ -145,25 +167,11 @@ class Child:
         except TimeoutError:
             process.kill()
             await process.wait()
-        self._end_group()
 
     def kill(self) -> None:
         """End the process and what it started, at once."""
         if self.process is not None and self.process.returncode is None:
-            self._end_group()
-
-    async def ended(self) -> int:
-        """Wait until the process is gone; returns its status. What it had started itself is ended with it."""
-        assert self.process is not None
-        status = await self.process.wait()
-        self._end_group()
-        return status
-
-    def _end_group(self) -> None:
-        # The group keeps the number of its leader for as long as it has members, so nobody else's can be meant.
-        if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+            _end_group(self.process.pid)
 
     def close(self) -> None:
         """Close the log."""
@@ -195,8 +203,9 @@ class Supervisor:
         failures = 0
         loop = asyncio.get_running_loop()
         while True:
+            assert child.process is not None
             started = loop.time()
-            fault = f"{child.name} ended ({_how(await child.ended())})"
+            fault = f"{child.name} ended ({_how(await child.process.wait())})"
             if not child.restart:
                 return
             failures = 0 if loop.time() - started > STABLE_S else failures + 1

@@ -279,11 +279,12 @@ class TestReplica:
         await until(lambda: edge.replica.ready)
         assert hub.files.asked == [None, "bytes=200-"]
 
+    @pytest.mark.parametrize("form", ["{}/x", "@{}/x", "//{}/x"])
     async def test_a_manifest_that_points_elsewhere_never_gets_our_token(
-        self, edge: Edge, hub: SmallHub, tmp_path: Path
+        self, edge: Edge, hub: SmallHub, tmp_path: Path, form: str
     ) -> None:
         manifest = snapshot(tmp_path / "s")
-        hub.offer(tmp_path / "s", manifest | {"url": f"{hub.files.url}/x"})
+        hub.offer(tmp_path / "s", manifest | {"url": form.format(hub.files.url.removeprefix("http://"))})
         await edge.online()
         await until(lambda: edge.link.follower.stats.failures > 0)
         assert hub.files.asked == []

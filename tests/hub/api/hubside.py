@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ import uvicorn
 from sqlalchemy import select
 
 from bus.broker.iotcore import IotcoreBroker
-from hub.app import create_app
+from hub.app import create_app, listen
 from hub.config import HubConfig, PinCost, write_master_key
 from hub.load import load
 from hub.store.engine import Store
@@ -104,7 +103,7 @@ class Clock:
 @asynccontextmanager
 async def serving(worker: HubWorker, clock: Clock) -> AsyncIterator[str]:
     """HTTP over a running worker, on a free port; gives the address."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listen("127.0.0.1", 0)
     settings = uvicorn.Config(
         create_app(worker, clock=clock),
         timeout_graceful_shutdown=1,

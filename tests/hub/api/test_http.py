@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import logging
+import time
 from urllib.parse import urlsplit
 
 import pytest
@@ -117,6 +118,15 @@ async def test_every_documented_list_answers(hub: Hub) -> None:
     for path in lists:
         if not path.endswith("/stream"):
             assert (await hub.get(path)).status_code == 200, path
+
+
+async def test_an_answer_does_not_wait_for_the_networks_acknowledgement(hub: Hub) -> None:
+    took = []
+    for _ in range(21):
+        began = time.perf_counter()
+        await hub.client.get("/healthz")
+        took.append(time.perf_counter() - began)
+    assert sorted(took)[10] < 0.03  # a delayed ACK alone is 40 ms
 
 
 # --- the snapshot --------------------------------------------------------------------------------------------------

@@ -138,9 +138,14 @@ async def test_a_reader_is_looked_up_by_number_in_the_body_by_the_own_library(hu
 
 
 async def test_events_of_another_place_are_seen_only_where_an_own_item_moved(hub: Hub) -> None:
+    away = hub.edges[world.SCS]
+    away.lend(hub.clock(), world.item(world.CQU, 12), hub.rids[world.CQU][5], world.CQU)
+    away.enter(hub.clock(), hub.rids[world.CQU][5], world.CQU)
+    away.leave(hub.clock(), hub.rids[world.CQU][5])
+    await hub.take_in()
     seen = await rows(hub, "events?limit=200", "cqu")
     foreign = [row for row in seen if not row["branch"].startswith(world.CQU)]
-    assert {row["kind"] for row in foreign} == {"RETURN", "TRANSIT_SENT"}
+    assert {row["kind"] for row in foreign} == {"CHECKOUT", "RETURN", "TRANSIT_SENT"}
     assert all(row["item"]["owner"] == world.CQU and row["rid"] is None for row in foreign)
 
 

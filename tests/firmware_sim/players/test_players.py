@@ -1,0 +1,177 @@
+"""The players as the demo runs them: a process that says when it plays, survives broken machines, and ends when told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firmware_sim.branch import SimBranch
+from firmware_sim.players.branch import code_of
+from firmware_sim.players.kiosk_page import KioskPage, KioskPageError
+from protocols.sip2 import Message
+
+ROOT = Path(__file__).parents[3]
+KEY = bytes(range(16))
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Players:
+    """A players' process over a small plan: one branch whose kiosk and edge do not answer."""
+
+    def __init__(self, folder: Path, control: int) -> None:
+        self.stats_file = folder / "players.json"
+        nobody = closed_port()
+        sip2 = {"host": "127.0.0.1", "port": nobody, "user": "k", "password": "p", "institution": "251020"}
+        plan = {
+            "seed": 1, "speed": 50.0, "stats": str(self.stats_file), "isil": {"251020": "CN251020"},
+            "branches": [
+                {
+                    "id": "251020-01", "library": "251020", "control": control, "edge": f"http://127.0.0.1:{nobody}",
+                    "sip2": sip2, "sorter": {"user": "s", "password": "p"},
+                }
+            ],
+            "readers": [
+                {"library": "251020", "reader_no": "1", "pin": "0000", "card": "04A1B2C3D4E5F6", "case": ""},
+            ],
+            "items": [
+                {"owner": "251020", "item_no": f"C{number}", "type": "BOOK", "branch": "251020-01"} for number in range(20)
+            ],
+        }  # fmt: skip
+        self._plan = folder / "plan.json"
+        self._plan.write_text(json.dumps(plan), "utf-8")
+
+    async def start(self) -> dict[str, Any]:
+        words = ["-m", "firmware_sim.players", "--plan", str(self._plan)]
+        self.process = await asyncio.create_subprocess_exec(sys.executable, *words, cwd=ROOT, stdin=-1, stdout=-1)
+        assert self.process.stdout is not None
+        found: dict[str, Any] = json.loads(await asyncio.wait_for(self.process.stdout.readline(), 20))
+        return found
+
+    def stats(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = json.loads(self.stats_file.read_text("utf-8"))
+        except FileNotFoundError:
+            return {"counts": {}}
+        return found
+
+    async def until(self, holds: Callable[[dict[str, Any]], bool]) -> None:
+        deadline = time.monotonic() + 15
+        while not holds(self.stats()["counts"]):
+            assert self.process.returncode is None, "the players gave up"
+            assert time.monotonic() < deadline, f"it did not come true: {self.stats()}"
+            await asyncio.sleep(0.1)
+
+    async def ended(self) -> int:
+        return await asyncio.wait_for(self.process.wait(), 10)
+
+
+@pytest.fixture
+async def branch(tmp_path: Path) -> AsyncIterator[tuple[SimBranch, Players]]:
+    devices = SimBranch(str(tmp_path / "gate"), str(tmp_path / "pad"), key=KEY, baudrate=None)
+    players = Players(tmp_path, await devices.start())
+    yield devices, players
+    if players.process.returncode is None:
+        players.process.kill()
+        await players.process.wait()
+    await devices.stop()
+
+
+async def test_players_go_on_when_the_devices_vanish(branch: tuple[SimBranch, Players]) -> None:
+    devices, players = branch
+    assert await players.start() == {"kind": "players", "branches": 1, "readers": 1}
+    await players.until(lambda counts: counts.get("taps", 0) > 0)
+    await devices.stop()
+    await players.until(lambda counts: counts.get("trouble_gate", 0) > 1)
+    assert all(len(surprise) <= 200 for surprise in players.stats()["surprises"])
+
+
+async def test_players_end_when_told_and_have_written_what_they_saw(branch: tuple[SimBranch, Players]) -> None:
+    _, players = branch
+    await players.start()
+    await players.until(lambda counts: counts.get("taps", 0) > 0)
+    before = players.stats()["counts"]["taps"]
+    players.process.send_signal(signal.SIGTERM)
+    assert await players.ended() == 0
+    assert players.stats()["counts"]["taps"] >= before
+
+
+async def test_players_end_with_whoever_holds_their_standard_input(branch: tuple[SimBranch, Players]) -> None:
+    _, players = branch
+    await players.start()
+    assert players.process.stdin is not None
+    players.process.stdin.close()
+    assert await players.ended() == 0
+
+
+# --- what a kiosk says -------------------------------------------------------------------------------------------------
+
+
+async def _pressed(answer: bytes) -> dict[str, Any]:
+    """What pressing a button gives where the kiosk answers with these bytes."""
+
+    async def serve(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        await source.readuntil(b"\r\n\r\n")
+        sink.write(answer)
+        sink.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        port = server.sockets[0].getsockname()[1]
+        return await KioskPage(f"http://127.0.0.1:{port}", timeout_s=5).press("POST", "borrow", {"session": "x"})
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1", b"HTTP/1.1 200 OK\r\n\r\n<html>", b"HTTP/1.1 200 OK\r\n\r\n[1]", b"x y\r\n\r\n{}"]
+)
+async def test_what_is_no_answer_of_a_kiosk_is_trouble(answer: bytes) -> None:
+    with pytest.raises(KioskPageError):
+        await _pressed(answer)
+
+
+async def test_a_kiosk_that_says_nothing_is_given_up() -> None:
+    async def serve(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        await source.read()
+        sink.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    page = KioskPage(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout_s=0.2)
+    with pytest.raises(TimeoutError):
+        await page.press("GET", "pad")
+    server.close()
+
+
+async def test_a_refusal_of_a_kiosk_keeps_its_status_and_code() -> None:
+    found = await _pressed(b'HTTP/1.1 409 Conflict\r\nContent-Type: application/json\r\n\r\n{"code": "PIN_WRONG"}')
+    assert found == {"status": 409, "code": "PIN_WRONG"}
+
+
+@pytest.mark.parametrize(
+    ("texts", "code"),
+    [
+        ([], "OK"),
+        (["谢谢"], "OK"),
+        (["密码错误 Wrong PIN (PIN_WRONG)"], "PIN_WRONG"),
+        (["Hello", "Overdue items (BLOCK_OVERDUE) "], "BLOCK_OVERDUE"),
+        (["(not a code)"], "OK"),
+    ],
+)
+def test_the_reason_code_is_read_off_the_screen(texts: list[str], code: str) -> None:
+    assert code_of(Message("12", {}, tuple(("AF", text) for text in texts))) == code
