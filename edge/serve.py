@@ -38,7 +38,8 @@ class _Server(uvicorn.Server):
 def listen(config: EdgeConfig) -> socket.socket:
     """The HTTP socket. Raises ConfigError PORT_TAKEN."""
     family = socket.AF_INET6 if ":" in config.http_host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol by name: asyncio sets TCP_NODELAY only on sockets that say it.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((config.http_host, config.http_port))

@@ -7,6 +7,7 @@ only, never in a URL, and nothing here logs a body.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -74,7 +75,12 @@ class NotFromHere(Exception):
 
 
 def own_origin(request: Request) -> None:
-    """Let pass only JSON that no other site's page can have sent. Raises NotFromHere."""
+    """Let pass only JSON that no other site's page can have sent. Raises NotFromHere.
+
+    A kiosk is reached by its address: a host name may be another site's that was pointed here (DNS rebinding).
+    """
+    if not _is_address(urlsplit(f"//{request.headers.get('host', '')}").hostname or ""):
+        raise NotFromHere("FOREIGN_ORIGIN", 403)
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind != "application/json":
         raise NotFromHere("NOT_JSON", 415)
@@ -83,6 +89,16 @@ def own_origin(request: Request) -> None:
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
         raise NotFromHere("FOREIGN_ORIGIN", 403)
+
+
+def _is_address(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def kiosk_router(

@@ -30,8 +30,8 @@ from drivers.selfcheck import (
 from edge.answers import Answer, Identified, ItemRef
 from edge.config import AccountConfig
 from edge.desk import Desk
-from edge.lookup import ItemView, is_number
 from edge.kiosk.texts import own_text
+from edge.lookup import ItemView, is_number
 from edge.metrics import Metrics
 from edge.openitems import OpenItemsOf
 from edge.outbox import OutboxError

@@ -42,7 +42,7 @@ class KioskPage:
                 writer.close()
         top, _, rest = answer.partition(b"\r\n\r\n")
         words = top.split(b" ", 2)
-        if len(words) < 2:
+        if len(words) < 2 or not words[1].isdigit():
             raise KioskPageError("the kiosk closed the connection")
         try:
             found = json.loads(rest) if rest.strip() else {}

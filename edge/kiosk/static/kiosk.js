@@ -57,7 +57,7 @@ function el(tag, cls, text) {
 
 function row(item, mood, verdict, more) {
   const li = el("li", mood);
-  li.append(el("span", "name", item.title || (item.code === "FOREIGN" ? t("foreign") : t("unknown_title"))));
+  li.append(el("span", "name", item.owner ? item.title || t("unknown_title") : t("foreign")));
   li.append(el("span", "verdict", verdict));
   li.append(el("span", "more", more));
   return li;
@@ -104,7 +104,6 @@ async function judge() {
   const n = items.filter((item) => item.owner).length;
   $("stack-count").textContent = items.length ? `${n} ${t(n === 1 ? "count_one" : "count")}` : "";
   $("act").disabled = n === 0;
-  return undefined;
 }
 
 function mood(item) {
@@ -117,6 +116,9 @@ function mood(item) {
 }
 
 function paintResults() {
+  const done = view.results.filter((item) => item.outcome === "ALLOW").length;
+  const not = view.results.length - done;
+  $("result-count").textContent = `✓ ${done}${not ? `   ✕ ${not}` : ""}`;
   $("results").replaceChildren(...view.results.map((item) => {
     const owner = item.owner_name?.[view.lang] ?? "";
     if (item.outcome !== "ALLOW") return row(item, "no", item.text, owner);
