@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench import _tags
 from drivers.base import CardRead, DeviceEvent, DeviceState, TagsOnPad
 from drivers.gate.osdp import OsdpGate
 from drivers.rfid.feig import FeigPad
@@ -33,7 +34,11 @@ BYTES_PER_TAG = 10 + (19 + 23) + (21 + 10 + 9 * 5)
 def run() -> dict[str, Any]:
     """Measure; gives runs, figures, beside and notes as `tongjie bench` prints them."""
     with tempfile.TemporaryDirectory() as folder:
-        return asyncio.run(_measure(Path(folder)))
+        result = asyncio.run(_measure(Path(folder)))
+    tags = _tags.run()
+    for part in ("figures", "beside"):
+        result[part] = {**result[part], **tags[part]}
+    return result
 
 
 async def _measure(folder: Path) -> dict[str, Any]:

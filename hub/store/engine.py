@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from sqlalchemy import Table, text
 from sqlalchemy.dialects import postgresql, sqlite
@@ -21,7 +21,10 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from hub.store.connect import make_engine
 from hub.store.migrate import upgrade
+from hub.store.reads import LocalReads, Need, Rows, told
 
+A = TypeVar("A")
+B = TypeVar("B")
 _WRITER_LOCK = 0x746A  # PostgreSQL advisory lock: "tj"
 
 
@@ -33,6 +36,8 @@ class Store:
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
         self._writer = make_engine(url, writer=True)
         self._reader = make_engine(url) if self.is_sqlite else self._writer
+        self._snapshots = self._reader.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._local: LocalReads | None = None
         self._lock = asyncio.Lock()
 
     @classmethod
@@ -43,6 +48,9 @@ class Store:
 
     async def close(self) -> None:
         """Close every connection; what is not committed is rolled back."""
+        if self._local is not None:
+            self._local.close()
+            self._local = None
         await self._writer.dispose()
         if self._reader is not self._writer:
             await self._reader.dispose()
@@ -60,6 +68,36 @@ class Store:
         """A read transaction: on SQLite every statement in it sees the same moment."""
         async with self._reader.connect() as conn:
             yield conn
+
+    @overload
+    async def know(self, one: Need[A], /) -> A: ...
+    @overload
+    async def know(self, one: Need[A], other: Need[B], /) -> tuple[A, B]: ...
+    async def know(self, *needs: Need[Any]) -> Any:
+        """Answer these needs, all from one moment of the database; for point reads, which take microseconds where the page is at hand.
+
+        On SQLite nothing is awaited. Raises sqlite3.Error, or SQLAlchemyError with PostgreSQL.
+        """
+        asked = [one for need in needs for one in need.asked]
+        if self.is_sqlite:
+            found = self._local_reads().run(asked)
+        else:
+            found = []
+            async with self._snapshots.connect() as conn:
+                for query, values in asked:
+                    rows: Rows = (await conn.execute(query.statement, values)).all()
+                    found.append(rows)
+        out = []
+        start = 0
+        for need in needs:
+            out.append(told(need, found, start))
+            start += len(need.asked)
+        return out[0] if len(out) == 1 else tuple(out)
+
+    def _local_reads(self) -> LocalReads:
+        if self._local is None:
+            self._local = LocalReads(make_url(self.url).database or "", self._reader.dialect)
+        return self._local
 
 
 def insert(conn: AsyncConnection, table: Table) -> Any:
