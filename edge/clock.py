@@ -120,7 +120,10 @@ class EdgeClock:
         return Stamp(self._ticks.wall_ms(), effective, unc + effective - estimate, mono, self._ticks.boot)
 
     def measure(self, hub_ms: int, sent_mono: int, received_mono: int) -> None:
-        """Take the hub's time from an answer: ``hub_ms`` was read between the two monotonic instants."""
+        """Take the hub's time from an answer: ``hub_ms`` was read between the two monotonic instants.
+
+        A measurement that is less sure than what the last one has become (it grows by drift) changes nothing.
+        """
         half = max(0, received_mono - sent_mono) // 2
         anchor = hub_ms - (sent_mono + half)
         unc = half + 1
@@ -129,6 +132,8 @@ class EdgeClock:
             if not agreed:
                 self._doubt = anchor
                 return
+        if self._measured_at is not None and self._doubt is None and unc > self.uncertainty_ms():
+            return  # what is known is still surer than this
         self._doubt = None
         self._anchor, self._unc, self._measured_at = anchor, unc, received_mono
         self._save()

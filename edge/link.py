@@ -61,6 +61,13 @@ class LinkState:
     since_ms: int
 
 
+SHARP_MS = 20
+"""Clock uncertainty, ms, that needs no further hello."""
+
+SHARPEN_MOST = 5
+"""Hellos in a row to measure the clock better; a slow line stays a slow line."""
+
+
 @dataclass(frozen=True, slots=True)
 class LinkTimes:
     """Seconds between tries and repeats."""
@@ -106,6 +113,7 @@ class Link:
             self._transport, outbox, clock, disagree=self._doubt, resend_after_s=self._times.resend_after_s
         )
         self.follower = Follower(config, replica, self.greet)
+        self._sharpened = 0
         self.asked = 0
         self.timeouts = 0
         self.malformed = 0
@@ -138,16 +146,18 @@ class Link:
 
     async def stop(self) -> None:
         """Say that we go (the broker publishes no will after a clean DISCONNECT), and end. Safe to call twice."""
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        tasks, self._tasks = set(self._tasks), []
+        while tasks:
+            for task in tasks:
+                task.cancel()
+            # Again and again: a wait_for below us may swallow a cancellation that comes together with what it waits for.
+            _, tasks = await asyncio.wait(tasks, timeout=0.2)
         if self._transport.connected:
             try:
-                going = self._transport.publish(
-                    topics.state(self._node), self._state_message(online=False), retain=True
-                )
-                await asyncio.wait_for(going, 1.0)
+                async with asyncio.timeout(1.0):
+                    await self._transport.publish(
+                        topics.state(self._node), self._state_message(online=False), retain=True
+                    )
             except (BusError, TimeoutError):
                 _log.info("link: the broker did not hear that we go")
         await self._transport.close()
@@ -286,10 +296,22 @@ class Link:
                 answer = await self.greet()
                 if answer is not None:
                     self._follow(answer)
-            wait_s = self._times.greet_again_s if self._online else self._times.probe_s
+            wait_s = self._pause_s()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
             await asyncio.sleep(0.05)  # doubts in a row must not become a storm
+
+    def _pause_s(self) -> float:
+        """Until the next hello: soon while the hub is away, or while the clock may still be measured better."""
+        if not self._online:
+            return self._times.probe_s
+        if self._sharpened < SHARPEN_MOST and self._clock.uncertainty_ms() > SHARP_MS:
+            # The first answer comes from a hub that is busy greeting; a later one travels faster and tells the time better.
+            self._sharpened += 1
+            return self._times.probe_s
+        self._sharpened = 0
+        return self._times.greet_again_s
 
     def _follow(self, answer: Mapping[str, Any]) -> None:
         manifest = answer.get("manifest")

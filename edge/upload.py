@@ -106,8 +106,10 @@ class Upload:
         while True:
             wake_at = self._uploader.wake_at() if self._open else None
             timeout = None if wake_at is None else max(0.0, wake_at - self._now())
+            # Not wait_for: up to Python 3.11 it may swallow a cancellation that comes together with the event.
             with contextlib.suppress(TimeoutError):  # a silence: the window sends again
-                await asyncio.wait_for(self._work.wait(), timeout)
+                async with asyncio.timeout(timeout):
+                    await self._work.wait()
             self._work.clear()
             if self._open:
                 self._pump()

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from edge import checks
-from edge.checks import DeviceVitals, Issue, Vitals
+from edge.checks import DeviceVitals, Vitals
 from edge.link import SOFTWARE
 
 if TYPE_CHECKING:
@@ -41,11 +41,6 @@ def vitals(agent: Agent) -> Vitals:
             DeviceVitals(d.id, d.kind, d.state, d.reason_code, d.since) for d in agent.devices.records.values()
         ),
     )
-
-
-def issues(agent: Agent) -> list[Issue]:
-    """What a person should know now."""
-    return checks.run(vitals(agent))
 
 
 def not_ready(agent: Agent) -> list[str]:

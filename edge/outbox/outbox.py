@@ -315,13 +315,15 @@ class Outbox:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def done(result: object, error: OutboxError | None) -> None:
-            if error is None and then is not None:
-                then(result)  # before any later event is told: its seq belongs to the new head
-            if not future.done():
-                if error is None:
-                    future.set_result(None)
-                else:
-                    future.set_exception(error)
+            try:
+                if error is None and then is not None:
+                    then(result)  # before any later event is told: its seq belongs to the new head
+            finally:
+                if not future.done():
+                    if error is None:
+                        future.set_result(None)
+                    else:
+                        future.set_exception(error)
 
         self._writer.put(writer.Job(run, done))
         await future

@@ -266,8 +266,9 @@ class Writer:
             self._move(head)
         except OutboxError as failed:
             error = failed
-        except sqlite3.Error as failed:
-            error = store.as_outbox_error(failed)
+        except Exception:  # outer edge of the writer, as in _commit
+            _log.exception("outbox: a job failed")
+            error = OutboxFault("the outbox failed; see the log")
         self._tell(lambda: job.done(result, error))
 
     def _sweep(self) -> None:
@@ -294,7 +295,12 @@ class Writer:
 
 def _answer(answers: list[tuple[Done, Recorded | None, OutboxError | None]]) -> None:
     for done, recorded, error in answers:
-        done(recorded, error)
+        try:
+            done(recorded, error)
+        except (
+            Exception
+        ):  # outer edge of a loop callback: one observer's fault must not leave the others waiting for ever
+            _log.exception("outbox: an observer failed")
 
 
 def link_event(

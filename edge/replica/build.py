@@ -46,16 +46,17 @@ def build(snapshot: Path, out: Path, manifest: dict[str, Any]) -> int:
     """Write ``out`` from the snapshot; gives the number of rows. Raises ReplicaInvalid; then ``out`` is gone."""
     verify(snapshot, manifest)
     out.unlink(missing_ok=True)
-    conn = store.create(out)
     try:
-        rows = _fill(conn, snapshot, manifest)
-        conn.execute("PRAGMA journal_mode=WAL")
-        conn.close()
+        conn = store.create(out)
+        try:
+            rows = _fill(conn, snapshot, manifest)
+            conn.execute("PRAGMA journal_mode=WAL")
+        finally:
+            conn.close()
         with out.open("rb") as file:
             os.fsync(file.fileno())
         return rows
     except (ReplicaInvalid, sqlite3.Error, OSError, EOFError, zlib.error) as error:
-        conn.close()
         out.unlink(missing_ok=True)
         if isinstance(error, ReplicaInvalid):
             raise

@@ -24,7 +24,8 @@ async def run(module: str, arguments: Sequence[str] = (), *, stdin: bytes = b"",
         sys.executable, "-m", module, *arguments, stdin=pipe, stdout=pipe, env=environment
     )
     try:
-        said, _ = await asyncio.wait_for(process.communicate(stdin), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            said, _ = await process.communicate(stdin)
     except TimeoutError as error:
         raise ReplicaInvalid("REPLICA_PROCESS", f"{module} was not done in {timeout_s:.0f} s") from error
     finally:

@@ -27,7 +27,7 @@ from drivers.selfcheck import (
     StatusResult,
     refusal,
 )
-from edge.answers import Answer, Identified, ItemRef
+from edge.answers import Answer, ItemRef
 from edge.config import AccountConfig
 from edge.desk import Desk
 from edge.kiosk.texts import own_text
@@ -376,4 +376,4 @@ def _with_line(reply: Reply, screen: str) -> Reply:
     return Reply(reply.fixed, (*reply.fields, ("AF", screen)), reply.code)
 
 
-__all__ = ["SUPPORTED", "Identified", "Sip2Desk", "Site", "lang_of", "line"]
+__all__ = ["SUPPORTED", "Sip2Desk", "Site", "lang_of", "line"]

@@ -24,7 +24,19 @@ log = logging.getLogger(__name__)
 REPAIR_MS = 30 * 60_000
 """How long a put-it-back entry stands: after that the item may have been elsewhere, and staff look at it."""
 
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.3, 5.0
+"""Between tries to mend a tag that lies on the pad and does not take its state."""
+
 OwnerOf = Callable[[str], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A state a tag has still to take; ``since`` ms UTC of the first failure, ``reason`` of the last one told."""
+
+    secured: bool
+    since: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +102,10 @@ class PadTags:
         self._outbox = outbox
         self._metrics = metrics
         self._now = now
-        self._wanted: dict[ItemKey, tuple[bool, int]] = {}
+        self._wanted: dict[ItemKey, _Wanted] = {}
         self._writing = asyncio.Lock()
-        self._repair: asyncio.Task[None] | None = None
+        self._mending: asyncio.Task[None] | None = None
+        self._seen = asyncio.Event()
         self._listeners: list[Callable[[], None]] = []
 
     def listen(self, changed: Callable[[], None]) -> None:
@@ -113,10 +126,7 @@ class PadTags:
         policy = self._policy()
         read = (read_tag(tag, policy, self._owner_of, self._pair) for tag in tags)
         self.items = tuple(item for item in read if item is not None)
-        if any(item.key in self._wanted for item in self.items if item.key) and (
-            self._repair is None or self._repair.done()
-        ):
-            self._repair = asyncio.get_running_loop().create_task(self._mend(), name=f"repair-{self.device}")
+        self._seen.set()
 
     def _tell(self) -> None:
         for changed in self._listeners:
@@ -126,7 +136,7 @@ class PadTags:
     def put_back(self) -> tuple[ItemKey, ...]:
         """Items whose tag is not finished, oldest first."""
         now = self._now()
-        for key in [key for key, (_, since) in self._wanted.items() if now - since > REPAIR_MS]:
+        for key in [key for key, wanted in self._wanted.items() if now - wanted.since > REPAIR_MS]:
             del self._wanted[key]
         return tuple(self._wanted)
 
@@ -172,11 +182,13 @@ class PadTags:
             TagItem(item.uid, item.key, after[item.uid], item.code) if item.uid in after else item
             for item in self.items
         )
+        before = self._wanted.pop(key, None)
         if reason:
-            self._wanted[key] = (secured, self._now())
-        else:
-            self._wanted.pop(key, None)
-        await self._record(key, secured, reason)
+            since = before.since if before is not None and before.secured == secured else self._now()
+            self._wanted[key] = _Wanted(secured, since, reason)
+            self._start_mending()
+        if before is None or (before.secured, before.reason) != (secured, reason):
+            await self._record(key, secured, reason)
         self._tell()
         return not reason
 
@@ -191,13 +203,29 @@ class PadTags:
             # The loan itself is durable already; what the tag says can be read from the tag again.
             log.error("pad %s: a tag write was not recorded: %s", self.device, error.code)
 
+    def _start_mending(self) -> None:
+        if self._mending is None or self._mending.done():
+            self._mending = asyncio.get_running_loop().create_task(self._mend(), name=f"mend-{self.device}")
+
     async def _mend(self) -> None:
-        for key in self.put_back:
-            if any(item.key == key for item in self.items) and key in self._wanted:
-                await self.set_secured(key, self._wanted[key][0])
+        """Try again while anything waits: at once when the pad sees something new, else with growing pauses."""
+        pause_s = FIRST_PAUSE_S
+        while waiting := self.put_back:
+            try:
+                async with asyncio.timeout(pause_s):
+                    await self._seen.wait()
+                pause_s = FIRST_PAUSE_S
+            except TimeoutError:
+                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            self._seen.clear()
+            for key in waiting:
+                async with self._writing:
+                    wanted = self._wanted.get(key)  # a return meanwhile may want the contrary, or it is done
+                    if wanted is not None and key in self.on_pad():
+                        await self._write(key, wanted.secured)
 
     async def close(self) -> None:
-        """End a repair under way."""
-        if self._repair is not None:
-            self._repair.cancel()
-            await asyncio.gather(self._repair, return_exceptions=True)
+        """End mending."""
+        if self._mending is not None:
+            self._mending.cancel()
+            await asyncio.gather(self._mending, return_exceptions=True)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+MOST_TOKENS = 8
+"""Tokens of one request: as many as a card reader can mean by one card."""
+
 
 class BadRequest(ValueError):
     """A request that asks nothing answerable; ``code`` goes back to the edge. Asking the same again changes nothing."""
@@ -35,7 +38,7 @@ def number(data: Mapping[str, Any], name: str, default: int = 0) -> int:
     return value
 
 
-def tokens(data: Mapping[str, Any], most: int = 8) -> list[str]:
+def tokens(data: Mapping[str, Any], most: int = MOST_TOKENS) -> list[str]:
     """The tokens of a request: ``token``, or a list ``tokens`` of at most ``most``. Raises BadRequest REQUEST_FIELD."""
     many = data.get("tokens")
     given: list[Any] = many if isinstance(many, list) else [data.get("token")]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import repeat
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import BindParameter, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consortium.bundle import Policy
 from consortium.facts import Device, EnterFacts, Known
 from consortium.identity import org_of_branch
+from hub.decide.asked import MOST_TOKENS
 from hub.devices.nodes import Node
-from hub.identity.index import shown_by
-from hub.identity.readers import CardRecord, ReaderRecord, load_readers
-from hub.ledger.items import ItemRecord, Key, bare_item_means, load_items, owners_of
-from hub.store.schema import presence, site_readers, visits
+from hub.identity.readers import CardRecord, ReaderQueries, ReaderRecord, assemble
+from hub.ledger.items import ItemRecord, items_meant
+from hub.store.engine import Store
+from hub.store.reads import Need, Query, Rows, ask
+from hub.store.schema import presence, site_readers, site_tokens, visits
 
 
 def known_now(now: int) -> Known:
@@ -32,32 +36,57 @@ class Person:
     card: CardRecord
 
 
-async def person_of_tokens(conn: AsyncConnection, org: str, tokens: list[str], now: int) -> Person | None:
-    """Whom these tokens lead to at a library."""
-    shown = await shown_by(conn, org, tokens)
-    if shown is None:
-        return None
-    record = (await load_readers(conn, [shown.rid], now)).get(shown.rid)
-    if record is None:
-        return None
-    return Person(record, next((card for card in record.cards if card.uid == shown.uid), record.card))
+class _Shown:
+    """Readers by ``n`` tokens of a library, given as ``t0`` and so on."""
+
+    __slots__ = ("readers", "tokens")
+
+    def __init__(self, n: int) -> None:
+        given: list[BindParameter[str]] = [bindparam(f"t{place}") for place in range(n)]
+        of_org = site_tokens.c.org == bindparam("org")
+        where = of_org & (site_tokens.c.token == given[0] if n == 1 else site_tokens.c.token.in_(given))
+        self.tokens = Query(select(site_tokens.c.token, site_tokens.c.rid, site_tokens.c.uid).where(where))
+        self.readers = ReaderQueries(select(site_tokens.c.rid).where(where))
 
 
-async def person_of_srid(conn: AsyncConnection, org: str, srid: str, now: int) -> Person | None:
+_ONE, _MANY = _Shown(1), _Shown(MOST_TOKENS)
+_CALLED = ReaderQueries(
+    select(site_readers.c.rid).where(site_readers.c.org == bindparam("org"), site_readers.c.srid == bindparam("srid"))
+)
+
+
+def person_shown(org: str, tokens: Sequence[str], now: int) -> Need[Person | None]:
+    """Whom these tokens, at most ``asked.MOST_TOKENS``, lead to at a library: the first that leads anywhere."""
+    by = _ONE if len(tokens) == 1 else _MANY
+    given = [*tokens, *repeat(tokens[-1], MOST_TOKENS - len(tokens))] if by is _MANY else tokens
+    values = {"org": org, **{f"t{place}": token for place, token in enumerate(given)}}
+
+    def make(found: Sequence[Rows]) -> Person | None:
+        cards = {token: (rid, uid) for token, rid, uid in found[0]}
+        rid, uid = next((cards[token] for token in tokens if token in cards), (None, None))
+        record = assemble(found[1:], now).get(rid or "")
+        if record is None:
+            return None
+        return Person(record, next((card for card in record.cards if card.uid == uid), record.card))
+
+    return Need([by.tokens(**values), *by.readers(**values)], make)
+
+
+def person_called(org: str, srid: str, now: int) -> Need[Person | None]:
     """Whom a library calls by this srid."""
-    query = select(site_readers.c.rid).where(site_readers.c.org == org, site_readers.c.srid == srid)
-    rid = (await conn.execute(query)).scalar_one_or_none()
-    record = (await load_readers(conn, [rid], now)).get(rid) if rid is not None else None
-    return None if record is None else Person(record, record.card)
+
+    def make(found: Sequence[Rows]) -> Person | None:
+        record = next(iter(assemble(found, now).values()), None)
+        return None if record is None else Person(record, record.card)
+
+    return Need(_CALLED(org=org, srid=srid), make)
 
 
-async def items_at(conn: AsyncConnection, org: str, wanted: list[tuple[str | None, str]]) -> list[ItemRecord | None]:
-    """The items of these keys, in order; a bare number (owner None) as the library means it."""
-    bare = await owners_of(conn, (item_no for owner, item_no in wanted if owner is None))
-    owned = [(owner or bare_item_means(org, bare.get(item_no, [])), item_no) for owner, item_no in wanted]
-    keys: list[Key | None] = [(owner, item_no) if owner is not None else None for owner, item_no in owned]
-    found = await load_items(conn, (key for key in keys if key is not None))
-    return [found.get(key) if key is not None else None for key in keys]
+async def items_at(
+    conn: AsyncConnection, org: str, wanted: Sequence[tuple[str | None, str]]
+) -> list[ItemRecord | None]:
+    """``items_meant`` on a connection that is open already."""
+    return await ask(conn, items_meant(org, wanted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +98,26 @@ class House:
     partners_today: int
 
 
+_PARTNER = visits.c.visitor_class == "partner"
+_INSIDE = Query(
+    select(func.count(), func.count().filter(_PARTNER))
+    .select_from(presence.join(visits, visits.c.id == presence.c.visit_id))
+    .where(presence.c.branch == bindparam("branch"), presence.c.visit_id.is_not(None))
+)
+_TODAY = Query(
+    select(func.count())
+    .select_from(visits)
+    .where(visits.c.branch == bindparam("branch"), visits.c.t_in >= bindparam("since"), _PARTNER)
+)
+_OPEN = Query(
+    select(presence.c.visit_id).where(presence.c.rid == bindparam("rid"), presence.c.branch == bindparam("branch"))
+)
+
+
 async def house(conn: AsyncConnection, policy: Policy, branch: str, now: int) -> House:
-    """Counts of a branch now."""
-    inside = (presence.c.branch == branch) & (presence.c.visit_id.is_not(None))
-    joined = presence.join(visits, visits.c.id == presence.c.visit_id)
-    partner = visits.c.visitor_class == "partner"
-    counted = (
-        await conn.execute(
-            select(func.count().label("n"), func.count().filter(partner).label("partners"))
-            .select_from(joined)
-            .where(inside)
-        )
-    ).one()
-    today = select(func.count()).where(
-        visits.c.branch == branch, visits.c.t_in >= midnight(policy, branch, now), partner
-    )
-    return House(counted.n, counted.partners, (await conn.execute(today)).scalar_one())
+    """Counts of a branch now; they walk over everybody inside and today's visits, so they are no point reads."""
+    asked = [_INSIDE(branch=branch), _TODAY(branch=branch, since=midnight(policy, branch, now))]
+    return await ask(conn, Need(asked, lambda found: House(*(*found[0][0], *found[1][0]))))
 
 
 def midnight(policy: Policy, branch: str, now: int) -> int:
@@ -97,21 +130,23 @@ def midnight(policy: Policy, branch: str, now: int) -> int:
 
 async def is_inside(conn: AsyncConnection, rid: str, branch: str) -> bool:
     """Whether the reader has an open visit there."""
-    query = select(presence.c.visit_id).where(presence.c.rid == rid, presence.c.branch == branch)
-    return (await conn.execute(query)).scalar_one_or_none() is not None
+    need = Need([_OPEN(rid=rid, branch=branch)], lambda found: bool(found[0]) and found[0][0][0] is not None)
+    return await ask(conn, need)
 
 
 async def enter_facts(
-    conn: AsyncConnection, policy: Policy, node: Node, branch: str, device: str, token: str, now: int
+    store: Store, policy: Policy, node: Node, branch: str, device: str, token: str, now: int
 ) -> tuple[EnterFacts, Person | None]:
     """Facts for ``may_enter`` at a gate of this node."""
-    person = await person_of_tokens(conn, node.org, [token], now)
+    person = await store.know(person_shown(node.org, [token], now))
     at = Device(device, branch, authorised=branch == node.branch)
     if person is None:
         return EnterFacts(at, known_now(now), None, None), None
-    counts = await house(conn, policy, branch, now)
+    async with store.read() as conn:
+        counts = await house(conn, policy, branch, now)
+        inside = await is_inside(conn, person.record.rid, branch)
     facts = EnterFacts(
         at, known_now(now), person.card.facts, person.record.facts(org_of_branch(branch)), counts.occupancy,
-        counts.partners, counts.partners_today, await is_inside(conn, person.record.rid, branch),
+        counts.partners, counts.partners_today, inside,
     )  # fmt: skip
     return facts, person

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consortium.decision import Decision
 from consortium.decisions import may_borrow, may_enter
 from consortium.facts import BorrowFacts, Device
 from consortium.record import record
 from hub.decide import asked
-from hub.decide.facts import Person, enter_facts, items_at, known_now, person_of_srid, person_of_tokens
+from hub.decide.facts import Person, enter_facts, known_now, person_called, person_shown
 from hub.decide.pins import Pins
 from hub.decide.reservations import LASTS_MS, Reservation, Reservations
 from hub.devices.nodes import Node
 from hub.identity.keys import Identity
-from hub.ledger.items import ItemRecord
+from hub.ledger.items import ItemRecord, items_meant
 from hub.metrics import Metrics
 from hub.policy.current import CurrentPolicy
 from hub.store.engine import Store
+from hub.store.reads import Need, Rows
 
 MAX_STACK = 30
 MAX_ANSWER = 15_000
@@ -67,8 +67,7 @@ class Decider:
         branch, device = asked.text(data, "branch", 32), asked.text(data, "device")
         token = asked.text(data, "token")
         policy = self._policy.policy
-        async with self._store.read() as conn:
-            facts, person = await enter_facts(conn, policy, node, branch, device, token, now)
+        facts, person = await enter_facts(self._store, policy, node, branch, device, token, now)
         decision = may_enter(policy, facts, now, source="hub")
         self._count(decision)
         return {"record": record(decision, facts, now), **self._name(node.org, person)}
@@ -83,9 +82,7 @@ class Decider:
         wanted = asked.items(data, MAX_STACK)
         pin = data.get("pin") is True
         at = Device(device, branch, authorised=branch == node.branch)
-        async with self._store.read() as conn:
-            person = await self._person(conn, node, data, now)
-            found = await items_at(conn, node.org, wanted)
+        person, found = await self._store.know(self._borrower(node, data, now), items_meant(node.org, wanted))
         answers: list[dict[str, Any]] = []
         size = 0
         for (owner, item_no), item in zip(wanted, found, strict=True):
@@ -105,17 +102,22 @@ class Decider:
             if answer.get("reservation"):
                 self._reservations.consume(answer["reservation"])
 
-    async def _person(self, conn: AsyncConnection, node: Node, data: Mapping[str, Any], now: int) -> Person | None:
+    def _borrower(self, node: Node, data: Mapping[str, Any], now: int) -> Need[Person | None]:
         """By the card shown, else by the srid of the session; both must name the same reader where both are given."""
         srid = asked.text_or_none(data, "srid")
         if data.get("token") is None and data.get("tokens") is None:
             if srid is None:
                 raise asked.BadRequest("REQUEST_FIELD", "a borrower is named by srid or token")
-            return await person_of_srid(conn, node.org, srid, now)
-        person = await person_of_tokens(conn, node.org, asked.tokens(data), now)
-        if person is not None and srid is not None and self._identity.srid(node.org, person.record.rid) != srid:
-            return None
-        return person
+            return person_called(node.org, srid, now)
+        shown = person_shown(node.org, asked.tokens(data), now)
+        if srid is None:
+            return shown
+
+        def same(found: Sequence[Rows]) -> Person | None:
+            person = shown.make(found)
+            return person if person is not None and self._identity.srid(node.org, person.record.rid) == srid else None
+
+        return Need(shown.asked, same)
 
     def _answer(
         self,
@@ -163,8 +165,7 @@ class Decider:
         now = self._clock()
         given = asked.tokens(data)
         pin = asked.text_or_none(data, "pin", 128)
-        async with self._store.read() as conn:
-            person = await person_of_tokens(conn, node.org, given, now)
+        person = await self._store.know(person_shown(node.org, given, now))
         if person is None:
             return {
                 "found": False,
@@ -190,8 +191,7 @@ class Decider:
     async def item(self, node: Node, data: Mapping[str, Any]) -> dict[str, Any]:
         """What is known of an item, by key or bare number."""
         owner, item_no = asked.text_or_none(data, "owner", 16), asked.text(data, "item_no")
-        async with self._store.read() as conn:
-            (found,) = await items_at(conn, node.org, [(owner, item_no)])
+        (found,) = await self._store.know(items_meant(node.org, [(owner, item_no)]))
         if found is None:
             return {"found": False, "owner": owner, "item_no": item_no, "item": None}
         row = found.row(self._identity, node.org)

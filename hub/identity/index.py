@@ -6,7 +6,6 @@ An HMAC cannot be undone, so each library's tokens and srids are written down wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,14 +18,6 @@ from hub.store.schema import readers, site_readers, site_tokens
 
 Holders = dict[str, list[tuple[str, str]]]
 """reader_no → (rid, home) of everybody who has it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What a token led to: the reader, and the card's UID where it was a card."""
-
-    rid: str
-    uid: str | None
 
 
 async def holders_of(conn: AsyncConnection, numbers: Iterable[str]) -> Holders:
@@ -94,10 +85,3 @@ async def readers_of(conn: AsyncConnection, names: Iterable[tuple[str, str]]) ->
             )
             out.update({(org, row.srid): row.rid for row in await conn.execute(query)})
     return out
-
-
-async def shown_by(conn: AsyncConnection, org: str, tokens: Sequence[str]) -> Shown | None:
-    """Whom these tokens lead to, the first that leads anywhere; None for an unknown card."""
-    query = select(site_tokens).where(site_tokens.c.org == org, site_tokens.c.token.in_(list(tokens)))
-    found = {row.token: Shown(row.rid, row.uid) for row in await conn.execute(query)}
-    return next((found[token] for token in tokens if token in found), None)

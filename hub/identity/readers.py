@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consortium.facts import Assurance, BlockFacts, CardFacts, CardStatus, OpenLoans, ReaderFacts
 from hub.store.chunks import chunks
+from hub.store.reads import Asked, Need, Query, Rows, ask
 from hub.store.schema import blocks, cards, items, loans, readers
 
 
@@ -103,43 +104,78 @@ def _summed(loans_: Iterable[OpenLoans]) -> tuple[OpenLoans, ...]:
     return tuple(OpenLoans(lender, kind, n, value) for (lender, kind), (n, value) in sorted(sums.items()))
 
 
+class ReaderQueries:
+    """The SELECTs that read readers whole, a statement a table; ``whose`` is an IN list or a subquery of rids.
+
+    ``readers`` gives a reader's own row, the others begin with the rid they belong to.
+    """
+
+    __slots__ = ("all",)
+
+    def __init__(self, whose: Any) -> None:
+        own = select(
+            readers.c.rid, readers.c.home, readers.c.reader_no, readers.c.category, readers.c.status, readers.c.valid_to_ms,
+            readers.c.shared, readers.c.age, readers.c.pin_verifier,
+        ).where(readers.c.rid.in_(whose))  # fmt: skip
+        of_cards = select(
+            cards.c.rid, cards.c.uid, cards.c.medium, cards.c.assurance, cards.c.status, cards.c.to_ms, cards.c.issued_ms
+        ).where(cards.c.rid.in_(whose))  # fmt: skip
+        of_blocks = select(
+            blocks.c.rid, blocks.c.issuer, blocks.c.scope, blocks.c.actions, blocks.c.kind, blocks.c.from_ms, blocks.c.to_ms
+        ).where(blocks.c.rid.in_(whose))  # fmt: skip
+        self.all = (
+            Query(own),
+            Query(of_cards.order_by(cards.c.uid)),
+            Query(of_blocks.order_by(blocks.c.id)),
+            Query(_open_loans(whose)),
+        )
+
+    def __call__(self, **values: Any) -> list[Asked]:
+        """All of them with these values; ``assemble`` reads what they find."""
+        return [query(**values) for query in self.all]
+
+
+def _open_loans(whose: Any) -> Select[Any]:
+    of_item = (items.c.owner == loans.c.owner) & (items.c.item_no == loans.c.item_no)
+    by = (loans.c.rid, loans.c.lender, loans.c.item_type)
+    return (
+        select(*by, func.count().label("n"), func.coalesce(func.sum(items.c.value), 0).label("value"))
+        .select_from(loans.outerjoin(items, of_item))
+        .where(loans.c.rid.in_(whose), loans.c.t_end.is_(None))
+        .group_by(*by)
+        .order_by(*by)
+    )
+
+
+def assemble(found: Sequence[Rows], now: int) -> dict[str, ReaderRecord]:
+    """The readers in the rows of ``ReaderQueries``, by id. Blocks that ended before ``now`` are left out."""
+    own, of_cards, of_blocks, of_loans = found
+    cards_: dict[str, list[CardRecord]] = {}
+    for rid, *card in of_cards:
+        cards_.setdefault(rid, []).append(CardRecord(*card))
+    blocks_: dict[str, list[BlockFacts]] = {}
+    for rid, issuer, scope, actions, kind, from_ms, to_ms in of_blocks:
+        if to_ms is None or to_ms > now:
+            block = BlockFacts(issuer, scope, frozenset(actions), kind, from_ms, to_ms)
+            blocks_.setdefault(rid, []).append(block)
+    loans_: dict[str, list[OpenLoans]] = {}
+    for rid, lender, item_type, n, value in of_loans:
+        loans_.setdefault(rid, []).append(OpenLoans(lender, item_type, n, int(value)))
+    out: dict[str, ReaderRecord] = {}
+    for row in own:
+        rid = row[0]
+        of_reader = (tuple(cards_.get(rid, ())), tuple(blocks_.get(rid, ())), tuple(loans_.get(rid, ())))
+        out[rid] = ReaderRecord(*(*row, *of_reader))
+    return out
+
+
+_BY_RID = ReaderQueries(bindparam("rids", expanding=True))
+
+
 async def load_readers(conn: AsyncConnection, rids: Iterable[str], now: int) -> dict[str, ReaderRecord]:
     """The readers of these ids that exist, by id. Blocks that ended before ``now`` are left out."""
     out: dict[str, ReaderRecord] = {}
     for part in chunks(sorted(set(rids))):
-        found_cards: dict[str, list[CardRecord]] = {}
-        for row in await conn.execute(select(cards).where(cards.c.rid.in_(part)).order_by(cards.c.uid)):
-            card = CardRecord(row.uid, row.medium, row.assurance, row.status, row.to_ms, row.issued_ms)
-            found_cards.setdefault(row.rid, []).append(card)
-        found_blocks: dict[str, list[BlockFacts]] = {}
-        query = select(blocks).where(blocks.c.rid.in_(part)).order_by(blocks.c.id)
-        for row in await conn.execute(query):
-            if row.to_ms is None or row.to_ms > now:
-                block = BlockFacts(row.issuer, row.scope, frozenset(row.actions), row.kind, row.from_ms, row.to_ms)
-                found_blocks.setdefault(row.rid, []).append(block)
-        found_loans = await _open_loans(conn, part)
-        for row in await conn.execute(select(readers).where(readers.c.rid.in_(part))):
-            out[row.rid] = ReaderRecord(
-                row.rid, row.home, row.reader_no, row.category, row.status, row.valid_to_ms, row.shared, row.age,
-                row.pin_verifier, tuple(found_cards.get(row.rid, ())), tuple(found_blocks.get(row.rid, ())),
-                tuple(found_loans.get(row.rid, ())),
-            )  # fmt: skip
-    return out
-
-
-async def _open_loans(conn: AsyncConnection, rids: Sequence[str]) -> dict[str, list[OpenLoans]]:
-    of_item = (items.c.owner == loans.c.owner) & (items.c.item_no == loans.c.item_no)
-    query = (
-        select(
-            loans.c.rid, loans.c.lender, loans.c.item_type, func.count().label("n"),
-            func.coalesce(func.sum(items.c.value), 0).label("value"),
-        )
-        .select_from(loans.outerjoin(items, of_item))
-        .where(loans.c.rid.in_(rids), loans.c.t_end.is_(None))
-        .group_by(loans.c.rid, loans.c.lender, loans.c.item_type)
-        .order_by(loans.c.rid, loans.c.lender, loans.c.item_type)
-    )  # fmt: skip
-    out: dict[str, list[OpenLoans]] = {}
-    for row in await conn.execute(query):
-        out.setdefault(row.rid, []).append(OpenLoans(row.lender, row.item_type, row.n, int(row.value)))
+        found: dict[str, ReaderRecord] = await ask(conn, Need(_BY_RID(rids=part), lambda rows: assemble(rows, now)))
+        out.update(found)
     return out

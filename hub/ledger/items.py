@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, select, tuple_
+from sqlalchemy import ColumnElement, Select, bindparam, case, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consortium.facts import ItemFacts, ItemStatus, Relation
 from consortium.identity import org_of_branch
 from hub.identity.keys import Identity
 from hub.store.chunks import chunks
+from hub.store.reads import Need, Query, Rows
 from hub.store.schema import holds, item_state, items, loans, transits
 
 Key = tuple[str, str]
@@ -85,8 +86,11 @@ def _relation(whose: str | None, rid: str | None) -> Relation:
     return Relation.SELF if whose == rid else Relation.OTHER
 
 
-def item_query() -> Select[Any]:
-    """Items with their state beside them; add a WHERE."""
+def item_query(*more: ColumnElement[Any]) -> Select[Any]:
+    """Items with their state beside them, columns in the order of ``ItemRecord``; add a WHERE.
+
+    An item without events stands on its own shelf.
+    """
     here = (item_state.c.owner == items.c.owner) & (item_state.c.item_no == items.c.item_no)
     joined = (
         items.outerjoin(item_state, here)
@@ -94,23 +98,34 @@ def item_query() -> Select[Any]:
         .outerjoin(transits, transits.c.id == item_state.c.transit_id)
     )
     return select(
-        items,
-        item_state.c.status,
-        item_state.c.branch,
+        items.c.owner,
+        items.c.item_no,
+        items.c.item_type,
+        items.c.title,
+        items.c.owner_branch,
+        items.c.value,
+        items.c.shareable,
+        items.c.reference,
+        func.coalesce(item_state.c.status, ItemStatus.SHELVED.value).label("status"),
+        func.coalesce(item_state.c.branch, items.c.owner_branch).label("branch"),
         loans.c.rid.label("loan_rid"),
         loans.c.due,
         loans.c.place,
         transits.c.to.label("transit_to"),
+        *more,
     ).select_from(joined)
 
 
 def item_record(row: Any, hold_rid: str | None = None) -> ItemRecord:
-    """A row of ``item_query``. An item without events stands on its own shelf."""
-    return ItemRecord(
-        row.owner, row.item_no, row.item_type, row.title, row.owner_branch, row.value, row.shareable, row.reference,
-        row.status or ItemStatus.SHELVED.value, row.branch or row.owner_branch, row.loan_rid, row.due, row.place,
-        row.transit_to, hold_rid,
-    )  # fmt: skip
+    """A row of ``item_query`` without more columns."""
+    return ItemRecord(*(*row, hold_rid))
+
+
+def _first_hold() -> ColumnElement[Any]:
+    """Whose hold on the item of the enclosing query comes first."""
+    here = (holds.c.owner == items.c.owner) & (holds.c.item_no == items.c.item_no)
+    waiting = select(holds.c.rid).where(here, *(holds.c.state != over for over in sorted(HOLD_OVER)))
+    return waiting.order_by(holds.c.placed_ms, holds.c.id).limit(1).correlate(items).scalar_subquery()
 
 
 async def first_holds(conn: AsyncConnection, keys: Iterable[Key] | None = None) -> dict[Key, str]:
@@ -147,8 +162,25 @@ async def owners_of(conn: AsyncConnection, numbers: Iterable[str]) -> dict[str, 
     return out
 
 
-def bare_item_means(org: str, owners: list[str]) -> str | None:
-    """Whose item a number without its library means at ``org``: the own one, else the only one."""
-    if org in owners:
-        return org
-    return owners[0] if len(owners) == 1 else None
+_WHOLE = item_query(_first_hold().label("hold_rid"))
+_BY_KEY = Query(_WHOLE.where(items.c.owner == bindparam("owner"), items.c.item_no == bindparam("item_no")))
+_BY_NUMBER = Query(
+    _WHOLE.where(items.c.item_no == bindparam("item_no"))
+    .order_by(case((items.c.owner == bindparam("org"), 0), else_=1), items.c.owner)
+    .limit(2)
+)
+
+
+def items_meant(org: str, wanted: Sequence[tuple[str | None, str]]) -> Need[list[ItemRecord | None]]:
+    """The items of these (owner, item_no), in order. A bare number (owner None) is the library's own item, else the only one."""
+    asked = [
+        _BY_NUMBER(org=org, item_no=item_no) if owner is None else _BY_KEY(owner=owner, item_no=item_no)
+        for owner, item_no in wanted
+    ]
+    return Need(asked, lambda found: [_meant(org, rows) for rows in found])
+
+
+def _meant(org: str, rows: Rows) -> ItemRecord | None:
+    if not rows or (len(rows) > 1 and rows[0][0] != org):
+        return None
+    return ItemRecord(*rows[0])

@@ -36,7 +36,8 @@ class Store:
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
         self._writer = make_engine(url, writer=True)
         self._reader = make_engine(url) if self.is_sqlite else self._writer
-        self._snapshots = self._reader.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        moment = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        self._snapshots = self._reader if self.is_sqlite else self._reader.execution_options(**moment)
         self._local: LocalReads | None = None
         self._lock = asyncio.Lock()
 

@@ -17,8 +17,9 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 T = TypeVar("T")
-Rows = Sequence[Sequence[Any]]
-"""Rows by position, values as the columns' types give them."""
+AnySelect = Select[*tuple[Any, ...]]
+Rows = Sequence[Any]
+"""Rows, each a sequence by position, values as the columns' types give them."""
 
 _BUSY_S = 0.25
 """How long a read waits where SQLite has to recover its WAL, the only moment that stops a reader."""
@@ -26,11 +27,14 @@ _CACHE_KIB = 32_768
 
 
 class Query:
-    """A SELECT with named parameters. ``query(org=…)`` asks it with these values."""
+    """A SELECT with named parameters; ``query(org=…)`` asks it with these values.
+
+    One that runs at the spot (``Store.know``) has no IN list of values: such a statement would be another one for each length.
+    """
 
     __slots__ = ("_plain", "statement")
 
-    def __init__(self, statement: Select[Any]) -> None:
+    def __init__(self, statement: AnySelect) -> None:
         self.statement = statement
         self._plain: _Plain | None = None
 
@@ -79,14 +83,14 @@ class _Plain:
         return out
 
 
-def _compile(statement: Select[Any], dialect: Dialect) -> _Plain:
-    compiled: Any = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+def _compile(statement: AnySelect, dialect: Dialect) -> _Plain:
+    compiled: Any = statement.compile(dialect=dialect)
     turns = []
     for place, column in enumerate(statement.selected_columns):
         turn = column.type.dialect_impl(dialect).result_processor(dialect, None)
         if turn is not None:
             turns.append((place, turn))
-    constants = {name: value for name, value in compiled.params.items() if value is not None}
+    constants = {name: bound.value for name, bound in compiled.binds.items() if not bound.required}
     return _Plain(str(compiled), tuple(compiled.positiontup), constants, tuple(turns))
 
 

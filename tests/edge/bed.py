@@ -324,6 +324,7 @@ class Hub:
     def __init__(self, broker_url: str) -> None:
         self._transport = Transport(broker_url, "hub-test")
         self._leaving = asyncio.Event()
+        self.thinks_s = 0.0
         self.answers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.bodies: list[str] = []
@@ -354,6 +355,7 @@ class Hub:
         if answer is None:
             await self._leaving.wait()  # silent: the edge must not wait for it
             return {}
+        await asyncio.sleep(self.thinks_s)
         return answer(data)
 
     def _state(self, incoming: Any) -> None:

@@ -52,6 +52,23 @@ def test_the_hubs_time_counts_from_the_middle_of_the_round_trip() -> None:
     assert clock.stamp().t_unc == 21
 
 
+def test_a_less_sure_measurement_does_not_spoil_a_surer_one() -> None:
+    machine = Machine()
+    clock = EdgeClock(machine.ticks())
+
+    def hello(takes_ms: int, says: int) -> None:
+        sent = machine.mono
+        machine.wait(takes_ms)
+        clock.measure(says, sent, machine.mono)
+
+    hello(400, machine.wall + 400)  # a busy hub answers late: 200 ms unsure
+    assert (clock.offset_ms, clock.uncertainty_ms()) == (200, 201)
+    hello(2, machine.wall + 1)
+    assert (clock.offset_ms, clock.uncertainty_ms()) == (0, 2)
+    hello(600, machine.wall + 600)
+    assert (clock.offset_ms, clock.uncertainty_ms()) == (0, 2)
+
+
 def test_uncertainty_grows_between_measurements() -> None:
     machine = Machine()
     clock = EdgeClock(machine.ticks())

@@ -110,7 +110,7 @@ def test_what_is_left_out_follows_from_the_branch(folder: Path) -> None:
     assert (account.institution, account.device, account.password, account.pad) == (
         "251020",
         "kiosk1",
-        "secret",
+        "pa55word",
         "pad1",
     )
     assert config.devices[0].options == {"address": 0, "reverse_bytes": True}

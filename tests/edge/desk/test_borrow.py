@@ -195,6 +195,17 @@ class TestPartners:
         assert all(event.decision is not None and event.decision["s"] == "hub" for event in events)
         assert all("flags" not in event.data for event in events)
 
+    async def test_while_the_hub_thinks_nobody_else_takes_the_item(self, hub_bed: Bed, hub: Hub) -> None:
+        hub.answers["borrow"] = lambda data: {"answers": [told(HOME, "1001")]}
+        hub.thinks_s = 0.3
+        partner, own = replace(await reader(hub_bed, "P1"), pin=True), await reader(hub_bed, "R1")
+        asking = asyncio.create_task(borrow(hub_bed, partner, "1001"))
+        await asyncio.sleep(0.1)
+        (late,) = await borrow(hub_bed, own, "1001", device="kiosk2")
+        assert (await asking)[0].ok
+        assert late.code == "ITEM_ON_LOAN"
+        assert len(hub_bed.events(Kind.CHECKOUT)) == 1
+
     async def test_only_what_is_not_ours_is_asked(self, hub_bed: Bed, hub: Hub) -> None:
         hub.answers["borrow"] = lambda data: {"answers": [told(HOST, "2002")]}
         answers = await borrow(hub_bed, await reader(hub_bed, "R1"), "1001", "2002")

@@ -274,6 +274,27 @@ class TestBorrow:
         states = [(event.data["ok"], event.data.get("code")) for event in await bed.settled(Kind.TAG_WRITTEN, 2)]
         assert states == [(0, "NO_TAG"), (1, None)]
 
+    async def test_a_tag_that_never_left_is_mended_without_being_moved(self, bed: Bed, page: Page, pad: Pad) -> None:
+        await pad.put("1001")
+        tags = bed.agent.pads["pad1"]
+        await tags.set_secured(tags.on_pad()[0], False)
+        real, refused = tags._pad.write_afi, 0
+
+        async def noisy(uid: str, afi: int) -> Any:
+            nonlocal refused
+            refused += 1
+            return await real("E004010099999999" if refused <= 2 else uid, afi)  # the air ate the command
+
+        tags._pad.write_afi = noisy  # type: ignore[method-assign]
+        try:
+            assert not await tags.set_secured(tags.on_pad()[0], True)
+            await until(lambda: not tags.put_back)
+        finally:
+            tags._pad.write_afi = real  # type: ignore[method-assign]
+        assert await pad.afi() == {"1001": 0x07}
+        told = [(event.data["secured"], event.data["ok"]) for event in await bed.settled(Kind.TAG_WRITTEN, 3)]
+        assert told == [(0, 1), (1, 0), (1, 1)]  # the second failure was nothing new
+
     async def test_the_kiosk_is_out_of_order_while_its_pad_is(self, bed: Bed, page: Page) -> None:
         session = await page.sign_in()
         task = next(task for task in bed.agent.devices._tasks)

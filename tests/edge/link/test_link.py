@@ -402,3 +402,17 @@ class TestState:
         await until(lambda: any(not state["online"] for state in hub.states))
         await until(lambda: edge.link.online and hub.states[-1]["online"])
         assert len(hub.hellos) == 2
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_stop_that_meets_an_event_in_the_same_turn_still_stops(
+    tmp_path: Path, hub: SmallHub, turns: int
+) -> None:
+    edge = await Edge(tmp_path, hub).online()
+    edge.link._wake.set()
+    edge.link.upload._work.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    began = wall.monotonic()
+    await asyncio.wait_for(edge.stop(), 5)
+    assert wall.monotonic() - began < 3

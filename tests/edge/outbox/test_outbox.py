@@ -382,3 +382,25 @@ class TestNewEpoch:
         await box.start()
         assert box.epoch > later
         await box.close()
+
+
+class Faulty:
+    """An observer that fails at every event."""
+
+    def accepted(self, ticket: int, draft: Draft, stamp: object) -> None:
+        pass
+
+    def recorded(self, ticket: int, recorded: object) -> None:
+        raise RuntimeError("an observer's fault")
+
+    def failed(self, ticket: int) -> None:
+        raise RuntimeError("an observer's fault")
+
+    def renumbered(self) -> None:
+        raise RuntimeError("an observer's fault")
+
+
+async def test_an_observers_fault_leaves_nobody_waiting(outbox: Outbox) -> None:
+    outbox.observe(Faulty())
+    answers = asyncio.gather(*(outbox.append(a_return(str(n))) for n in range(5)))
+    assert [recorded.event_id.seq for recorded in await asyncio.wait_for(answers, 5)] == [1, 2, 3, 4, 5]
