@@ -112,7 +112,8 @@ class Requester:
             )
             sent.add_done_callback(lambda done: _fail(pending.reply, done))
             self.stats.asked += 1
-            return await asyncio.wait_for(pending.reply, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await pending.reply
         except TimeoutError:
             raise RequestTimeout(f"no answer to {name} in {timeout_s} s") from None
         finally:

@@ -155,7 +155,8 @@ class Transport:
     async def wait_connected(self, timeout_s: float) -> bool:
         """Whether the link is up within this time."""
         try:
-            await asyncio.wait_for(self._up.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._up.wait()
         except TimeoutError:
             return False
         return True

@@ -31,7 +31,6 @@ from edge.http import make_app
 from edge.kiosk.routes import kiosk_router, mount_kiosk
 from edge.link import Link, LinkState
 from edge.metrics import Metrics
-from edge.openitems import OpenItemsOf
 from edge.outbox import Draft, Outbox, OutboxLimits
 from edge.overlay import Overlay
 from edge.replica import Replica
@@ -207,8 +206,7 @@ class Agent:
             self.clock.now,
             self.config.site_key,
         )
-        open_items = OpenItemsOf(self.config.data / "replica", self.overlay)
-        self._sip2_desk = Sip2Desk(site, self.desk, self.identifier, open_items, configs, self.pads, self.metrics)
+        self._sip2_desk = Sip2Desk(site, self.desk, self.identifier, configs, self.pads, self.metrics)
         for account in configs.values():
             self.devices.set_state(account.device, "kiosk", "offline", "NOT_CONNECTED", {})
         self.sip2 = Sip2Server(

@@ -96,6 +96,15 @@ class Lookup:
             return "NOT_DECIDABLE_OFFLINE" if self._hub.away else "ITEM_UNKNOWN"
         return asked
 
+    def loans_of(self, srid: str) -> list[tuple[ItemKey, int | None]]:
+        """Items on loan to a reader as far as this branch knows, with their due instants, first due first."""
+        loans = [(key, self._facts.due(key)) for key in self._facts.loans_of(srid)]
+        return sorted(loans, key=lambda loan: (loan[1] or 0, loan[0]))
+
+    def holds_of(self, srid: str) -> list[ItemKey]:
+        """Items on hold for a reader as far as this branch knows."""
+        return self._facts.holds_of(srid)
+
     def on_loan(self, key: ItemKey | None) -> bool:
         """Whether the item is on loan as far as this edge knows."""
         facts = self._facts.item(key) if key is not None else None

@@ -87,7 +87,8 @@ class Subscription:
 
     async def next(self, timeout_s: float | None = None) -> dict[str, Any]:
         """The next row. Raises TimeoutError where none comes within ``timeout_s``."""
-        return await asyncio.wait_for(self._queue.get(), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            return await self._queue.get()
 
     async def __aenter__(self) -> Subscription:
         return self

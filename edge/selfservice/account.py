@@ -11,7 +11,6 @@ from consortium.facts import BorrowFacts, Device, ItemFacts, Known, ReaderFacts
 from consortium.identity import org_of_branch
 from edge.answers import Identified
 from edge.desk import Desk
-from edge.openitems import OpenItemsOf
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +71,16 @@ def charged_limit(policy: Policy, facts: ReaderFacts, branch: str) -> int | None
     return min(found, default=None)
 
 
-async def account_of(desk: Desk, open_items: OpenItemsOf, reader: Identified) -> Account:
+def account_of(desk: Desk, reader: Identified) -> Account:
     """The reader's account as this edge knows it now."""
     summary = summary_of(desk, reader)
-    found = await open_items.of(reader.srid)
-    now = desk.now()
+    loans, now = desk.loans_of(reader.srid), desk.now()
     return replace(
         summary,
-        charged_count=max(summary.charged_count, len(found.loans)),
-        charged=tuple(desk.shown(key) for key, _ in found.loans),
-        overdue=tuple(desk.shown(key) for key, due in found.loans if due is not None and due < now),
-        holds=tuple(desk.shown(key) for key in found.holds),
+        charged_count=max(summary.charged_count, len(loans)),
+        charged=tuple(desk.shown(key) for key, _ in loans),
+        overdue=tuple(desk.shown(key) for key, due in loans if due is not None and due < now),
+        holds=tuple(desk.shown(key) for key in desk.holds_of(reader.srid)),
     )
 
 

@@ -33,7 +33,6 @@ from edge.desk import Desk
 from edge.kiosk.texts import own_text
 from edge.lookup import ItemView, is_number
 from edge.metrics import Metrics
-from edge.openitems import OpenItemsOf
 from edge.outbox import OutboxError
 from edge.selfservice.account import Account, account_of, summary_of
 from edge.selfservice.identify import Identifier, Presented, Unidentified
@@ -93,7 +92,6 @@ class Sip2Desk:
         site: Site,
         desk: Desk,
         identifier: Identifier,
-        open_items: OpenItemsOf,
         accounts: Mapping[str, AccountConfig],
         pads: Mapping[str, PadTags],
         metrics: Metrics,
@@ -101,7 +99,6 @@ class Sip2Desk:
         self._site = site
         self._desk = desk
         self._identifier = identifier
-        self._open_items = open_items
         self._accounts = accounts
         self._pads = pads
         self._metrics = metrics
@@ -196,10 +193,8 @@ class Sip2Desk:
         if isinstance(who, Unidentified):
             denied = frozenset(("charge_denied", "renewal_denied", "recall_denied", "hold_denied"))
             return ReaderResult(valid=False, status=denied, screen=[line(who.code, lang)]).reply(session, request, wall)
-        whole = request.code == "63"
-        account = (
-            await account_of(self._desk, self._open_items, who.reader) if whole else summary_of(self._desk, who.reader)
-        )
+        summed = account_of if request.code == "63" else summary_of
+        account = summed(self._desk, who.reader)
         codes = list(account.standing)
         if who.pin in (PinAnswer.WRONG, PinAnswer.LOCKED):
             codes.insert(0, who.pin.value)

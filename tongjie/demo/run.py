@@ -204,7 +204,8 @@ async def _answers(layout: Layout, timeout_s: float = 30.0) -> None:
 
 async def _wait(stop: asyncio.Event, seconds: float | None) -> None:
     try:
-        await asyncio.wait_for(stop.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await stop.wait()
     except TimeoutError:
         return
 
