@@ -358,6 +358,8 @@ def _stale_borrow(
     degraded = facts_age > bounds.borrow_facts_fresh_ms or items_age > bounds.borrow_facts_fresh_ms
     if degraded or policy_age > bounds.policy_fresh_ms or not facts.device.clock_trusted:
         case.mode = Mode.STALE
+    if facts.away:
+        case.mode = Mode.OFFLINE
     codes = []
     if partner and not facts.device.clock_trusted:
         codes.append("CLOCK_UNTRUSTED")
@@ -367,7 +369,7 @@ def _stale_borrow(
         rule.offline_lend is False and items_age > bounds.borrow_facts_fresh_ms
     ):
         codes.append("NOT_DECIDABLE_OFFLINE")
-    elif facts_age > bounds.borrow_facts_fresh_ms:
+    elif facts.away or facts_age > bounds.borrow_facts_fresh_ms:
         cap = 2 if rule.offline_cap is None else rule.offline_cap
         if reader.unsynced >= cap:
             codes.append("LIMIT_OFFLINE")

@@ -151,7 +151,8 @@ class EnterFacts:
 
 @dataclass(frozen=True, slots=True)
 class BorrowFacts:
-    """Facts for ``may_borrow``; ``pin`` says whether a PIN or code was verified in this session."""
+    """Facts for ``may_borrow``; ``pin`` says whether a PIN or code was verified in this session, ``away`` that the hub
+    should have been asked and did not answer."""
 
     device: Device
     known: Known
@@ -160,6 +161,7 @@ class BorrowFacts:
     item: ItemFacts | None
     pin: bool = False
     tag_agrees: bool = True
+    away: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from consortium.decision import Decision, Mode, Outcome, Route
+from consortium.decision import Decision, Outcome, Route
 from consortium.decisions import accept_return, may_borrow
 from consortium.events import Kind
 from consortium.facts import ItemFacts, ItemStatus, ReturnFacts
@@ -28,6 +28,9 @@ from edge.outbox import Draft, Memo, Outbox, OutboxError
 from edge.replica import Replica
 
 BORROW_TIMEOUT_S = 0.8
+STACK_MOST = 20
+"""Items of one question: what fits into one message of the bus."""
+
 LOCAL_FRESH_MS = 15 * 60_000
 """Own facts older than this are asked of the hub where it answers (domain §6, BORROW fresh)."""
 
@@ -123,16 +126,17 @@ class Desk(Lookup):
                 asked.answer = await self._refuse(reader, asked, device, "ITEM_UNKNOWN", None)
         stack = [asked for asked in stack if asked.answer is None]
         hub = [a for a in stack if not self._is_ours(reader, a.key) and not self._refused_here(reader, a)]
-        told = await self._ask(reader, hub, device) if hub else []
-        if told is None:
-            for asked in stack:
-                await self._lend_here(reader, asked, device, offline=asked in hub)
-            return
-        by_item = dict(zip((id(a) for a in hub), told, strict=True))
+        answers: dict[int, LoanAnswer] = {}
+        # One question for the whole stack; beyond what fits into one message, as many as it takes.
+        for first in range(0, len(hub), STACK_MOST):
+            part = hub[first : first + STACK_MOST]
+            told = await self._ask(reader, part, device)
+            answers.update(zip((id(a) for a in part), told or (), strict=False))
+        asked_for = {id(a) for a in hub}
         for asked in stack:
-            answer = by_item.get(id(asked))
+            answer = answers.get(id(asked))
             if answer is None:
-                await self._lend_here(reader, asked, device, offline=False)
+                await self._lend_here(reader, asked, device, offline=id(asked) in asked_for)
             else:
                 await self._lend_as_told(reader, asked, answer, device)
 
@@ -184,8 +188,8 @@ class Desk(Lookup):
             # Not the same as "no such item": the one who would know cannot be asked.
             asked.answer = await self._refuse(reader, asked, device, "NOT_DECIDABLE_OFFLINE", None)
             return
-        facts = self._facts.borrow(reader.person, key, self.device(device), now, pin=reader.pin)
-        decision = _offline(may_borrow(policy, facts, now), offline)
+        facts = self._facts.borrow(reader.person, key, self.device(device), now, pin=reader.pin, away=offline)
+        decision = may_borrow(policy, facts, now)
         kept = record(decision, facts, now)
         answer = self._answer(asked, decision, facts.item, offline=offline)
         if not decision.allowed or facts.item is None or decision.due_ms is None:
@@ -313,10 +317,6 @@ class Desk(Lookup):
             return None
         home = next((branch.id for branch in policy.bundle.branches if branch.org == key.owner), None)
         return None if home is None else ItemFacts(key.owner, key.item_no, "UNKNOWN", home)
-
-
-def _offline(decision: Decision, offline: bool) -> Decision:
-    return replace(decision, mode=Mode.OFFLINE) if offline else decision
 
 
 def _refusal(ref: ItemRef, code: str, outcome: Outcome) -> Answer:

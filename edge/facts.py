@@ -237,6 +237,7 @@ class Facts:
         *,
         pin: bool = False,
         tag_agrees: bool = True,
+        away: bool = False,
     ) -> BorrowFacts:
         """Facts for ``may_borrow``. The reader is read again, so that the second item of a stack counts the first."""
         with self._replica.at_one_version():
@@ -252,6 +253,7 @@ class Facts:
                 item=self.item(item, person.srid if person else None) if item else None,
                 pin=pin,
                 tag_agrees=tag_agrees,
+                away=away,
             )
 
     def give_back(self, item: ItemKey | None, device: Device, now: int, *, can_hand_back: bool = False) -> ReturnFacts:

@@ -121,6 +121,13 @@ def test_offline_lending_is_capped_and_then_ends(age, unsynced, code, mode):
     assert (decision.primary, decision.mode) == (code, mode)
 
 
+@pytest.mark.parametrize(("unsynced", "code"), [(0, "OK"), (1, "OK"), (2, "LIMIT_OFFLINE")])
+def test_while_the_hub_is_away_the_offline_cap_binds_on_fresh_facts_too(unsynced, code):
+    decision = decide(Make.borrow(away=True, reader=Make.reader(unsynced=unsynced)))
+    assert (decision.primary, decision.mode) == (code, Mode.OFFLINE)
+    assert decide(Make.borrow(reader=Make.reader(unsynced=9))).primary == "OK"
+
+
 def test_a_type_that_is_not_lent_offline_is_referred_on_old_item_facts():
     rules = (PolicyRule("general", lend=True, period_days=30, offline_lend=False),)
     decision = decide(Make.borrow(known=Make.known(items=NOW - HOUR)), rules=rules)
