@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from consortium.events import Event, decode
+from consortium.events import Event, EventError, decode
 from consortium.states import Conflict, ItemHistory, Loan, Transit, Visit
 
 
@@ -46,8 +46,23 @@ class History:
 
     @cached_property
     def events(self) -> list[tuple[LoggedRow, Event]]:
-        """The log's rows with their decoded events."""
-        return [(row, decode(row.body)) for row in self.log]
+        """The log's rows with their decoded events; what cannot be read is in ``unreadable``."""
+        return [(row, event) for row, event in self._decoded if event is not None]
+
+    @cached_property
+    def unreadable(self) -> list[LoggedRow]:
+        """Rows of the log whose body is no event: nothing like that is ever logged, so somebody wrote there."""
+        return [row for row, event in self._decoded if event is None]
+
+    @cached_property
+    def _decoded(self) -> list[tuple[LoggedRow, Event | None]]:
+        found: list[tuple[LoggedRow, Event | None]] = []
+        for row in self.log:
+            try:
+                found.append((row, decode(row.body)))
+            except EventError:
+                found.append((row, None))
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from consortium.states import Conflict, ItemHistory, Loan, Transit
 def check_i5(history: History) -> Result:
     """Seqs 1..upto are all there, logged or quarantined; hashes chain; subjects commit to the identities beside them."""
     nodes: dict[tuple[str, str], dict[int, LoggedRow]] = defaultdict(dict)
-    bad: list[str] = []
+    bad = [f"{row.id} unreadable" for row in history.unreadable]
     for row in [*history.quarantined, *history.log]:
         nodes[row.node, row.epoch][row.seq] = row
     for (node, epoch), upto in history.cursors.items():

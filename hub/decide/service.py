@@ -26,7 +26,7 @@ from hub.store.reads import Need, Rows
 
 MAX_STACK = 30
 MAX_ANSWER = 15_000
-"""Bytes of answers in one reply; the envelope has 16,384."""
+"""Bytes of reader and answers in one reply; the envelope has 16,384."""
 
 
 class Decider:
@@ -75,7 +75,8 @@ class Decider:
     async def borrow(self, node: Node, data: Mapping[str, Any]) -> dict[str, Any]:
         """One answer for each item of the stack, in order; an ALLOW holds a reservation that counts for the next.
 
-        ``more`` is true where not all answers fitted one message: ask again for the rest.
+        ``more`` is true where not all answers fitted one message: ask again for the rest, which are as many items at the end of the
+        stack as answers are missing. Raises asked.BadRequest ANSWER_TOO_LARGE where not even one fits.
         """
         now = self._clock()
         branch, device = asked.text(data, "branch", 32), asked.text(data, "device")
@@ -83,8 +84,9 @@ class Decider:
         pin = data.get("pin") is True
         at = Device(device, branch, authorised=branch == node.branch)
         person, found = await self._store.know(self._borrower(node, data, now), items_meant(node.org, wanted))
+        row = {**person.record.row(node.org), "pin": None} if person is not None else None
         answers: list[dict[str, Any]] = []
-        size = 0
+        size = len(msgspec.json.encode(row))
         for (owner, item_no), item in zip(wanted, found, strict=True):
             answer = self._answer(node, at, person, pin, owner, item_no, item, now)
             size += len(msgspec.json.encode(answer)) + 1
@@ -92,7 +94,8 @@ class Decider:
                 self.forget([answer])
                 break
             answers.append(answer)
-        row = {**person.record.row(node.org), "pin": None} if person is not None else None
+        if not answers:
+            raise asked.BadRequest("ANSWER_TOO_LARGE", "what is known of this reader does not fit a message")
         out = {**self._name(node.org, person), "reader": row, "answers": answers}
         return {**out, "more": True} if len(answers) < len(wanted) else out
 

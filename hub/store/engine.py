@@ -15,7 +15,7 @@ from typing import Any, TypeVar, overload
 
 from sqlalchemy import Table, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import Dialect, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
@@ -55,6 +55,11 @@ class Store:
         await self._writer.dispose()
         if self._reader is not self._writer:
             await self._reader.dispose()
+
+    @property
+    def dialect(self) -> Dialect:
+        """The database's dialect, with the hub's JSON."""
+        return self._reader.dialect
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -97,7 +102,7 @@ class Store:
 
     def _local_reads(self) -> LocalReads:
         if self._local is None:
-            self._local = LocalReads(make_url(self.url).database or "", self._reader.dialect)
+            self._local = LocalReads(make_url(self.url).database or "", self.dialect)
         return self._local
 
 

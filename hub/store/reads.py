@@ -121,7 +121,7 @@ class LocalReads:
         try:
             return [query.plain(self._dialect).run(self._cursor, values) for query, values in asked]
         finally:
-            self._cursor.execute("COMMIT")
+            self._conn.rollback()  # nothing was written; this lets the moment go, also where SQLite did so itself
 
     def close(self) -> None:
         """Let go of the database."""

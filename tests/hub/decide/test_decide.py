@@ -6,11 +6,13 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from consortium.record import facts_of
 from hub.decide.asked import BadRequest
 from hub.decide.reservations import LASTS_MS
+from hub.store import schema
 from tests.hub.api.world import BRANCHES, CQU, HOUR, SCS, YLG, Edge, item
 from tests.hub.core import Core, running
 from tests.make import NOW
@@ -143,6 +145,91 @@ async def test_a_bare_number_means_the_own_item_else_the_only_one(tmp_path: Path
         foreign = await core.decider.item(core.node(YLG), {"owner": None, "item_no": item(CQU, 0)[1]})
         assert (foreign["found"], foreign["owner"], foreign["item"]["status"]) == (True, CQU, "SHELVED")
         assert (await core.decider.item(core.node(YLG), {"item_no": "nobody's"}))["found"] is False
+
+
+async def test_a_bare_number_of_two_other_libraries_means_neither(tmp_path: Path) -> None:
+    row = {"type": "BOOK", "title": "三体", "value": 1, "shareable": True, "reference": False, "shelf": "A1"}
+    items = [{**row, "owner": org, "item_no": "7", "owner_branch": BRANCHES[org]} for org in (CQU, SCS)]
+    async with running(tmp_path, more={"items": items}) as core:
+        for org, owner in ((CQU, CQU), (SCS, SCS), (YLG, None)):
+            assert (await core.decider.item(core.node(org), {"item_no": "7"}))["owner"] == owner
+
+
+async def test_the_first_hold_that_waits_is_the_one_that_counts(tmp_path: Path) -> None:
+    async with running(tmp_path) as core:
+        owner, item_no = item(YLG, 0)
+        rows = [
+            {"id": f"h{n}", "rid": core.rids[CQU][who], "owner": owner, "item_no": item_no, "pickup_branch": BRANCHES[YLG],
+             "placed_ms": NOW - age, "state": state}
+            for n, (who, age, state) in enumerate([(2, 9, "CANCELLED"), (1, 5, "WAITING"), (0, 7, "WAITING"), (2, 8, "FILLED")])
+        ]  # fmt: skip
+        async with core.store.write() as conn:
+            await conn.execute(schema.holds.insert(), rows)
+        for who, code in ((0, "OK"), (1, "ITEM_HELD")):
+            answer = await core.decider.borrow(core.node(YLG), stack(core, core.card(YLG, who, CQU), 0))
+            assert answer["answers"][0]["codes"] == [code]
+
+
+async def test_a_stack_that_does_not_fit_one_answer_is_asked_for_in_parts(tmp_path: Path) -> None:
+    row = {
+        "type": "BOOK",
+        "title": "三峡库区植物图鉴" * 20,
+        "value": 1,
+        "shareable": True,
+        "reference": False,
+        "shelf": "A1",
+    }
+    items = [{**row, "owner": YLG, "item_no": f"{n:05d}", "owner_branch": BRANCHES[YLG]} for n in range(30)]
+    async with running(tmp_path, more={"items": items}) as core:
+        asked = stack(core, core.card(YLG, 0, CQU)) | {
+            "items": [{"owner": YLG, "item_no": f"{n:05d}"} for n in range(30)]
+        }
+        answers: list[dict[str, Any]] = []
+        parts = 0
+        while len(answers) < 30:
+            reply = await core.decider.borrow(core.node(YLG), {**asked, "items": asked["items"][len(answers) :]})
+            assert len(msgspec.json.encode(reply)) < 15_500
+            answers += reply["answers"]
+            parts += 1
+            assert reply.get("more", False) == (len(answers) < 30)
+        assert parts > 1
+        assert [one["item_no"] for one in answers] == [one["item_no"] for one in asked["items"]]
+        assert [one["outcome"] for one in answers] == ["ALLOW"] * 5 + ["DENY"] * 25
+        assert len(core.reservations) == 5  # what did not fit holds no place
+
+
+async def test_an_answer_that_cannot_be_said_reserves_nothing(tmp_path: Path) -> None:
+    async with running(tmp_path) as core:
+        rows = [
+            {
+                "id": f"b{n}",
+                "rid": core.rids[CQU][0],
+                "issuer": CQU,
+                "scope": "consortium",
+                "kind": "",
+                "actions": ["ENTER"],
+            }
+            for n in range(200)
+        ]
+        async with core.store.write() as conn:
+            await conn.execute(schema.blocks.insert(), rows)
+        with pytest.raises(BadRequest) as refused:
+            await core.decider.borrow(core.node(YLG), stack(core, core.card(YLG, 0, CQU), 0))
+        assert refused.value.code == "ANSWER_TOO_LARGE"
+        assert len(core.reservations) == 0
+
+
+async def test_of_several_tokens_the_first_that_leads_anywhere_counts(tmp_path: Path) -> None:
+    async with running(tmp_path) as core:
+        ylg = Edge(YLG)
+        ylg.lend(NOW - HOUR, item(YLG, 1), core.rids[CQU][0], CQU)
+        await core.take(ylg)
+        first, second = core.card(YLG, 0, CQU), core.card(YLG, 1, CQU)
+        number = core.identity.number(YLG, f"{CQU}:20000000")
+        for tokens, who in (([first, second], 0), (["0" * 64, second, first], 1), ([number, first, second], 0)):
+            answer = await core.decider.reader(core.node(YLG), {"tokens": tokens})
+            assert answer["srid"] == core.identity.srid(YLG, core.rids[CQU][who])
+            assert [one[2] for one in answer["reader"]["open_loans"]] == ([1] if who == 0 else [])
 
 
 async def test_a_srid_and_a_card_must_be_the_same_person(tmp_path: Path) -> None:
