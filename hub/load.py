@@ -129,7 +129,11 @@ async def _known(conn: AsyncConnection) -> dict[tuple[str, str], tuple[str, str 
 async def _hash_all(
     people: Rows, staff: Rows, known: Mapping[tuple[str, str], tuple[str, str | None]], hashes: Argon2Hasher
 ) -> dict[tuple[str, str], str]:
-    """Verifiers of PINs and passwords, made on every core: argon2 lets go of the interpreter while it works."""
+    """Verifiers of PINs and passwords, made on every core: argon2 lets go of the interpreter while it works.
+
+    A PIN is checked while a reader waits and is locked after five tries; a staff password gets argon2's full cost.
+    """
+    passwords = Argon2Hasher()
     wanted: dict[tuple[str, str], str] = {
         (row["home"], row["reader_no"]): row["pin"]
         for row in people
@@ -139,7 +143,7 @@ async def _hash_all(
 
     def work() -> list[str]:
         with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-            return list(pool.map(hashes.hash, wanted.values()))
+            return list(pool.map(lambda entry: (hashes if entry[0][0] else passwords).hash(entry[1]), wanted.items()))
 
     return dict(zip(wanted, await asyncio.to_thread(work), strict=True))
 
