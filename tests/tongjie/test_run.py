@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PLAIN = ("sh", "cat", "cksum", "dirname", "readlink", "rm", "mkdir", "cp", "chmod", "env")
-ALL_FOR_TESTS = ("chromium", "mosquitto", "promtool")
+ALL_FOR_TESTS = ("chromium", "mosquitto", "promtool", "shellcheck")
 
 PYTHON = """#!/bin/sh
 echo "$(basename "$0") $*" >> "$JOURNAL"
@@ -160,7 +160,9 @@ def test_tests_install_as_root_and_only_for_tests(machine: Machine) -> None:
 
 
 @pytest.mark.skipif(
-    not Path("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc").exists(), reason="the font is not installed"
+    not Path("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc").exists()
+    or not list(Path("/usr/lib").glob("*/libatomic.so.1")),
+    reason="the font or libatomic is not installed",
 )
 def test_nothing_is_asked_for_that_is_there(machine: Machine) -> None:
     for name in ALL_FOR_TESTS:
