@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.identity.keys import Identity, bare_number_means
@@ -72,6 +72,11 @@ async def reindex(
         await execute_rows(conn, upsert(conn, site_tokens), shown_part)
 
 
+_CALLED = select(site_readers.c.srid, site_readers.c.rid).where(
+    site_readers.c.org == bindparam("org"), site_readers.c.srid.in_(bindparam("srids", expanding=True))
+)
+
+
 async def readers_of(conn: AsyncConnection, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """(org, srid) → rid for those that are known."""
     by_org: dict[str, set[str]] = {}
@@ -80,8 +85,6 @@ async def readers_of(conn: AsyncConnection, names: Iterable[tuple[str, str]]) ->
     out: dict[tuple[str, str], str] = {}
     for org, srids in by_org.items():
         for part in chunks(sorted(srids)):
-            query = select(site_readers.c.srid, site_readers.c.rid).where(
-                site_readers.c.org == org, site_readers.c.srid.in_(part)
-            )
-            out.update({(org, row.srid): row.rid for row in await conn.execute(query)})
+            rows = await conn.execute(_CALLED, {"org": org, "srids": part})
+            out.update({(org, srid): rid for srid, rid in rows})
     return out

@@ -65,6 +65,8 @@ class ReaderRecord:
 
     def blocks_at(self, org: str) -> tuple[BlockFacts, ...]:
         """The blocks that matter at a library; only their issuer's own machines learn the kind (M12)."""
+        if not self.blocks:
+            return ()
         seen = (b for b in self.blocks if b.scope == "consortium" or b.issuer in (org, self.home))
         return tuple(
             b if b.issuer == org else BlockFacts(b.issuer, b.scope, b.actions, "", b.from_ms, b.to_ms) for b in seen

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import delete, select, tuple_, update
+from sqlalchemy import bindparam, delete, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consortium.events import ITEM_KINDS, decode
@@ -94,11 +94,15 @@ def _sites(history: ItemHistory) -> frozenset[str]:
     return frozenset(place for place in places if place)
 
 
+_MEMORY = select(item_state.c.history).where(
+    tuple_(item_state.c.owner, item_state.c.item_no).in_(bindparam("keys", expanding=True))
+)
+
+
 async def _memories(conn: AsyncConnection, keys: Sequence[Key], first_branch: dict[str, str]) -> dict[Key, ItemHistory]:
     out: dict[Key, ItemHistory] = {}
     for part in chunks(keys):
-        query = select(item_state.c.history).where(tuple_(item_state.c.owner, item_state.c.item_no).in_(part))
-        for text in (await conn.execute(query)).scalars():
+        for text in (await conn.execute(_MEMORY, {"keys": part})).scalars():
             history = decode_history(text)
             out[history.owner, history.item_no] = history
     fresh = [key for key in keys if key not in out]

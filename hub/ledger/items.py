@@ -128,27 +128,28 @@ def _first_hold() -> ColumnElement[Any]:
     return waiting.order_by(holds.c.placed_ms, holds.c.id).limit(1).correlate(items).scalar_subquery()
 
 
-async def first_holds(conn: AsyncConnection, keys: Iterable[Key] | None = None) -> dict[Key, str]:
-    """The reader whose hold comes first, by item; without ``keys`` for every item that has one."""
-    query = select(holds).where(holds.c.state.not_in(HOLD_OVER)).order_by(holds.c.placed_ms.desc(), holds.c.id.desc())
-    if keys is None:
-        return {(row.owner, row.item_no): row.rid for row in await conn.execute(query)}
-    out: dict[Key, str] = {}
-    for part in chunks(sorted(set(keys))):
-        wanted = query.where(tuple_(holds.c.owner, holds.c.item_no).in_(part))
-        out.update({(row.owner, row.item_no): row.rid for row in await conn.execute(wanted)})
-    return out
+async def first_holds(conn: AsyncConnection) -> dict[Key, str]:
+    """The reader whose hold comes first, by item, for every item that has one."""
+    query = select(holds.c.owner, holds.c.item_no, holds.c.rid).where(holds.c.state.not_in(HOLD_OVER))
+    rows = await conn.execute(query.order_by(holds.c.placed_ms.desc(), holds.c.id.desc()))
+    return {(owner, item_no): rid for owner, item_no, rid in rows}
+
+
+_WHOLE = item_query(_first_hold().label("hold_rid"))
+_OF_KEYS = _WHOLE.where(tuple_(items.c.owner, items.c.item_no).in_(bindparam("keys", expanding=True)))
+_OWNERS = (
+    select(items.c.item_no, items.c.owner)
+    .where(items.c.item_no.in_(bindparam("numbers", expanding=True)))
+    .order_by(items.c.owner)
+)
 
 
 async def load_items(conn: AsyncConnection, keys: Iterable[Key]) -> dict[Key, ItemRecord]:
     """The items of these keys that the catalogue has, by key."""
-    wanted = sorted(set(keys))
-    waiting = await first_holds(conn, wanted)
     out: dict[Key, ItemRecord] = {}
-    for part in chunks(wanted):
-        query = item_query().where(tuple_(items.c.owner, items.c.item_no).in_(part))
-        for row in await conn.execute(query):
-            out[row.owner, row.item_no] = item_record(row, waiting.get((row.owner, row.item_no)))
+    for part in chunks(sorted(set(keys))):
+        for row in await conn.execute(_OF_KEYS, {"keys": part}):
+            out[row[0], row[1]] = ItemRecord(*row)
     return out
 
 
@@ -156,13 +157,11 @@ async def owners_of(conn: AsyncConnection, numbers: Iterable[str]) -> dict[str, 
     """Every library that has an item of one of these numbers."""
     out: dict[str, list[str]] = {}
     for part in chunks(sorted(set(numbers))):
-        query = select(items.c.owner, items.c.item_no).where(items.c.item_no.in_(part)).order_by(items.c.owner)
-        for row in await conn.execute(query):
-            out.setdefault(row.item_no, []).append(row.owner)
+        for item_no, owner in await conn.execute(_OWNERS, {"numbers": part}):
+            out.setdefault(item_no, []).append(owner)
     return out
 
 
-_WHOLE = item_query(_first_hold().label("hold_rid"))
 _BY_KEY = Query(_WHOLE.where(items.c.owner == bindparam("owner"), items.c.item_no == bindparam("item_no")))
 _BY_NUMBER = Query(
     _WHOLE.where(items.c.item_no == bindparam("item_no"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import bindparam, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consortium.events import VISIT_KINDS, Event, Kind, decode
@@ -57,13 +57,17 @@ async def fold_in(conn: AsyncConnection, logged: Sequence[Logged]) -> int:
     return len(late)
 
 
+_KNOWN = (
+    select(*presence.c, visits.c.gate, visits.c.home, visits.c.visitor_class, visits.c.t_in)
+    .select_from(presence.outerjoin(visits, visits.c.id == presence.c.visit_id))
+    .where(tuple_(presence.c.rid, presence.c.branch).in_(bindparam("places", expanding=True)))
+)
+
+
 async def _known(conn: AsyncConnection, places: Sequence[Place]) -> dict[Place, Any]:
     out: dict[Place, Any] = {}
-    joined = presence.outerjoin(visits, visits.c.id == presence.c.visit_id)
-    columns = (*presence.c, visits.c.gate, visits.c.home, visits.c.visitor_class, visits.c.t_in)
     for part in chunks(places):
-        query = select(*columns).select_from(joined).where(tuple_(presence.c.rid, presence.c.branch).in_(part))
-        out.update({(row.rid, row.branch): row for row in await conn.execute(query)})
+        out.update({(row.rid, row.branch): row for row in await conn.execute(_KNOWN, {"places": part})})
     return out
 
 

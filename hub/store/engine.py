@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, TypeVar, overload
 
 from sqlalchemy import Table, text
@@ -80,9 +81,10 @@ class Store:
     @overload
     async def know(self, one: Need[A], other: Need[B], /) -> tuple[A, B]: ...
     async def know(self, *needs: Need[Any]) -> Any:
-        """Answer these needs, all from one moment of the database; for point reads, which take microseconds where the page is at hand.
+        """Answer these needs, all from one moment of the database: fresh, nothing is kept from one question to the next.
 
-        On SQLite nothing is awaited. Raises sqlite3.Error, or SQLAlchemyError with PostgreSQL.
+        For point reads alone. On SQLite they run on the event loop itself, microseconds each where the page is at hand; what walks
+        over many rows goes through ``read``. Raises sqlite3.Error, or SQLAlchemyError with PostgreSQL.
         """
         asked = [one for need in needs for one in need.asked]
         if self.is_sqlite:
@@ -156,24 +158,25 @@ async def execute_rows(conn: AsyncConnection, statement: Any, rows: Sequence[Map
         await conn.execute(statement, list(rows))
         return
     plain = _plain(conn, statement, rows[0])
-    values = []
-    for row in rows:
-        full = {**plain.defaults, **row} if plain.defaults else row
-        picked = [full[name] for name in plain.names]
-        for place, turn in plain.turns:
-            if picked[place] is not None:
-                picked[place] = turn(picked[place])
-        values.append(tuple(picked))
+    full = [{**plain.defaults, **row} for row in rows] if plain.defaults else rows
+    values: list[Any] = [plain.pick(row) for row in full]
+    if plain.turns:
+        for number, picked in enumerate(values):
+            turned = list(picked)
+            for place, turn in plain.turns:
+                if turned[place] is not None:
+                    turned[place] = turn(turned[place])
+            values[number] = tuple(turned)
     await conn.exec_driver_sql(plain.text, values)
 
 
 @dataclass(frozen=True, slots=True)
 class _Plain:
-    """An INSERT as SQLite reads it: its text, the order of its values, what turns some of them into SQLite's, constant defaults."""
+    """An INSERT as SQLite reads it: its text, what picks its values in order and turns some into SQLite's, constant defaults."""
 
     statement: Any  # held, so that its id stays its own
     text: str
-    names: list[str]
+    pick: Callable[[Mapping[str, Any]], tuple[Any, ...]]
     turns: list[tuple[int, Callable[[Any], Any]]]
     defaults: dict[str, Any]
 
@@ -197,5 +200,10 @@ def _plain(conn: AsyncConnection, statement: Any, row: Mapping[str, Any]) -> _Pl
             turn = table.c[name].type.dialect_impl(conn.dialect).bind_processor(conn.dialect)
             if turn is not None:
                 turns.append((place, turn))
-        _PLAIN[key] = _Plain(statement, str(compiled), names, turns, defaults)
+        pick = itemgetter(*names) if len(names) > 1 else _one(names[0])
+        _PLAIN[key] = _Plain(statement, str(compiled), pick, turns, defaults)
     return _PLAIN[key]
+
+
+def _one(name: str) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    return lambda row: (row[name],)
