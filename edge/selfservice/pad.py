@@ -125,8 +125,10 @@ class PadKiosk:
         self._sessions: dict[str, KioskSession] = {}
         self._one_stack = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()
+        self._titles: dict[ItemKey, str] = {}
+        self._asked: set[ItemKey] = set()
         self.changes = _Changes()
-        tags.listen(self.changes.tell)
+        tags.listen(self._pad_changed)
 
     # --- what the page shows ---
 
@@ -147,13 +149,32 @@ class PadKiosk:
         items.extend({**nobody, "code": tag.code, "secured": tag.secured} for tag in foreign)
         return items
 
+    def _pad_changed(self) -> None:
+        """Tell the pages, and ask the hub what a partner's item is called, once while it lies here."""
+        here = set(self._tags.on_pad())
+        self._asked &= here
+        self._titles = {key: title for key, title in self._titles.items() if key in here}
+        for key in here - self._asked:
+            if self._desk.known_item(key) is None and self._online():
+                self._asked.add(key)
+                task = asyncio.get_running_loop().create_task(self._learn_title(key), name="kiosk title")
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+        self.changes.tell()
+
+    async def _learn_title(self, key: ItemKey) -> None:
+        seen = await self._desk.ask_item(ItemRef(key.owner, key.item_no))
+        if seen is not None and key in self._asked:
+            self._titles[key] = seen.title
+            self.changes.tell()
+
     def _plain(self, key: ItemKey) -> dict[str, Any]:
         seen = self._desk.known_item(key)
         return {
             "owner": key.owner,
             "owner_name": self._desk.org_names(key.owner),
             "item_no": key.item_no,
-            "title": seen.title if seen is not None else "",
+            "title": seen.title if seen is not None else self._titles.get(key, ""),
         }
 
     def _reader(self, reader: Identified, lang: str) -> dict[str, Any]:
