@@ -102,3 +102,24 @@ class Answer:
     def from_bytes(cls, data: bytes) -> Answer:
         """Read what ``to_bytes`` wrote."""
         return msgspec.json.decode(data, type=cls)
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A request that may come again because its answer was lost.
+
+    One answer is kept per ``slot`` (the item): once something else was done with the item, the old answer is no longer
+    true. ``identity`` tells the same request from another; both are keyed hashes, 64 hex digits.
+    """
+
+    slot: str
+    identity: str
+
+    def keep(self, answer: Answer) -> bytes:
+        """The answer as it is remembered beside its event."""
+        return self.identity.encode() + b"\n" + answer.to_bytes()
+
+    def kept(self, memo: bytes) -> Answer | None:
+        """The answer back, None where it was given to another request."""
+        identity, _, answer = memo.partition(b"\n")
+        return Answer.from_bytes(answer) if identity == self.identity.encode() else None

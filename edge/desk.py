@@ -19,7 +19,7 @@ from consortium.events import Kind
 from consortium.facts import ItemFacts, ItemStatus, ReturnFacts
 from consortium.identity import ItemKey
 from consortium.record import record
-from edge.answers import Answer, Identified, ItemRef
+from edge.answers import Answer, Identified, ItemRef, Transaction
 from edge.asking import Asking
 from edge.facts import Facts
 from edge.hubrows import HubAnswerInvalid, LoanAnswer, loan_answers
@@ -41,7 +41,7 @@ class _Asked:
 
     ref: ItemRef
     key: ItemKey | None
-    memo: str | None
+    memo: Transaction | None
     answer: Answer | None = None
 
 
@@ -57,7 +57,12 @@ class Desk(Lookup):
     # --- lending ---
 
     async def borrow(
-        self, reader: Identified, items: Sequence[ItemRef], device: str, *, memos: Sequence[str | None] | None = None
+        self,
+        reader: Identified,
+        items: Sequence[ItemRef],
+        device: str,
+        *,
+        memos: Sequence[Transaction | None] | None = None,
     ) -> list[Answer]:
         """Lend a stack to a reader: one answer an item, in order. ``memos``: under which key each answer is remembered.
 
@@ -238,8 +243,8 @@ class Desk(Lookup):
         draft = Draft(Kind.CHECKOUT, self.branch, device, data, srid=reader.srid, decision=kept)
         return await self._write(draft, asked.memo, answer)
 
-    async def _write(self, draft: Draft, memo: str | None, answer: Answer) -> Answer:
-        remembered: Memo | None = (memo, answer.to_bytes()) if memo is not None else None
+    async def _write(self, draft: Draft, memo: Transaction | None, answer: Answer) -> Answer:
+        remembered: Memo | None = (memo.slot, memo.keep(answer)) if memo is not None else None
         try:
             recorded = await self._outbox.append(draft, memo=remembered)
         except OutboxError:
@@ -266,14 +271,14 @@ class Desk(Lookup):
 
     # --- returning ---
 
-    async def give_back(self, ref: ItemRef, device: str, *, memo: str | None = None) -> Answer:
+    async def give_back(self, ref: ItemRef, device: str, *, memo: Transaction | None = None) -> Answer:
         """Take an item back: accepted, durable, routed, hub or no hub. Where nothing can be recorded: OUT_OF_SERVICE."""
         if not is_number(ref.item_no):
             return _refusal(ref, "ITEM_UNKNOWN", Outcome.REFER)
         async with self._locked([str(self.key_of(ref) or ref)]):
             return await self._take_back(ref, device, memo)
 
-    async def _take_back(self, ref: ItemRef, device: str, memo: str | None) -> Answer:
+    async def _take_back(self, ref: ItemRef, device: str, memo: Transaction | None) -> Answer:
         now, key = self.now(), self.key_of(ref)
         title = self._facts.title(key) if key is not None else ""
         facts = self._facts.give_back(key, self.device(device), now)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from consortium.bundle import Policy
 from consortium.facts import Device, ItemFacts, ItemStatus, Known, ReaderFacts
 from consortium.identity import MAX_NUMBER, ItemKey
-from edge.answers import Answer, Identified, ItemRef
+from edge.answers import Answer, Identified, ItemRef, Transaction
 from edge.asking import Asking
 from edge.facts import Facts
 from edge.hubrows import HubAnswerInvalid, item_facts, item_of
@@ -129,10 +129,10 @@ class Lookup:
         found = self.policy.branches.get(branch) if self.policy is not None else None
         return None if found is None else {"zh": found.name_zh, "en": found.name_en}
 
-    def answered(self, memo: str | None) -> Answer | None:
-        """The answer given before to the same transaction."""
-        kept = self._outbox.memo(memo) if memo is not None else None
-        return Answer.from_bytes(kept) if kept is not None else None
+    def answered(self, memo: Transaction | None) -> Answer | None:
+        """The answer given before to the same transaction, unless another has been done with the item since."""
+        kept = self._outbox.memo(memo.slot) if memo is not None else None
+        return memo.kept(kept) if memo is not None and kept is not None else None
 
     async def ask_item(self, ref: ItemRef) -> ItemView | None:
         """An item as the hub knows it; None where it does not or cannot be asked."""

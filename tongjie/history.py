@@ -41,6 +41,10 @@ def read_history(url: str) -> History:
         raise HistoryError(
             "CHECK_DATABASE", f"the hub's database cannot be read ({reason}); name it with --data DIR or --db URL"
         ) from error
+    except msgspec.MsgspecError as error:
+        raise HistoryError(
+            "CHECK_STATE", f"the hub's stored state cannot be read ({error}); restore the database from an archive"
+        ) from error
     raise HistoryError(
         "CHECK_DATABASE", "a hub's database is sqlite:///FILE or postgresql://USER@HOST/NAME; name it with --db URL"
     )

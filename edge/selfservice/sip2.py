@@ -27,7 +27,7 @@ from drivers.selfcheck import (
     StatusResult,
     refusal,
 )
-from edge.answers import Answer, ItemRef
+from edge.answers import Answer, ItemRef, Transaction
 from edge.config import AccountConfig
 from edge.desk import Desk
 from edge.kiosk.texts import own_text
@@ -234,18 +234,22 @@ class Sip2Desk:
 
     # --- 11 ---
 
-    def _memo_key(self, session: KioskSession, request: Message) -> str | None:
+    def _transaction(self, session: KioskSession, request: Message) -> Transaction | None:
+        """What makes the request known again; None for one without a date, which is always answered afresh."""
         date = request.fixed.get("transaction_date", "")
         if not date.strip():
             return None
         intent = (request.fixed.get("no_block", ""), request.get("BI"))
         same = "\x1f".join((session.account.user, request.code, request.get("AA"), request.get("AB"), date, *intent))
+        return Transaction(f"sip2/{self._keyed(request.get('AB'))}", self._keyed(same))
+
+    def _keyed(self, value: str) -> str:
         # Keyed: the outbox's file must not be a list of numbers that can be tried out.
-        return "sip2/" + hmac.new(self._site.key, same.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+        return hmac.new(self._site.key, value.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
     async def _checkout(self, session: KioskSession, request: Message) -> Reply:
         lang = lang_of(session)
-        memo = self._memo_key(session, request)
+        memo = self._transaction(session, request)
         account = self._account(session)
         before = self._desk.answered(memo)
         if before is not None:
@@ -266,7 +270,7 @@ class Sip2Desk:
         return await self._lent(session, request, account, answer, memo)
 
     async def _lent(
-        self, session: KioskSession, request: Message, account: AccountConfig, answer: Answer, memo: str | None
+        self, session: KioskSession, request: Message, account: AccountConfig, answer: Answer, memo: Transaction | None
     ) -> Reply:
         """The reply to a loan, and its tag; a repeat finishes a tag that the first time did not come to."""
         reply = self._loan(session, request, answer, memo)
@@ -274,7 +278,7 @@ class Sip2Desk:
             return reply
         return _with_line(reply, own_text("PUT_BACK", lang_of(session)) or "")
 
-    def _loan(self, session: KioskSession, request: Message, answer: Answer, memo: str | None) -> Reply:
+    def _loan(self, session: KioskSession, request: Message, answer: Answer, memo: Transaction | None) -> Reply:
         """12. ``desensitize`` stays Y though the pad may have written the AFI: the kiosk may have a strip to treat as well."""
         lang = lang_of(session)
         return CheckoutResult(
@@ -283,14 +287,14 @@ class Sip2Desk:
             desensitize=answer.ok,
             title=answer.title,
             due=self._site.due_text(answer.due_ms) if answer.ok and answer.due_ms is not None else "",
-            transaction_id=memo[-16:] if answer.ok and memo is not None else None,
+            transaction_id=memo.identity[-16:] if answer.ok and memo is not None else None,
             screen=[line(answer.code, lang)],
         ).reply(session, request, self._site.wall())
 
     # --- 09 ---
 
     async def _checkin(self, session: KioskSession, request: Message) -> Reply:
-        memo = self._memo_key(session, request)
+        memo = self._transaction(session, request)
         before = self._desk.answered(memo)
         if before is not None:
             if not self._desk.on_loan(before.key):

@@ -95,7 +95,7 @@ def prepare(folder: Path, now: int) -> dict[str, Any]:
     return data
 
 
-async def _load_when_there(config: Path, data: dict[str, Any], wait_s: float) -> None:
+async def load_when_there(config: Path, data: dict[str, Any], wait_s: float) -> None:
     """Load the consortium; a database that is still starting is waited for.
 
     Raises OSError or asyncpg's PostgresError where it does not come, ConfigError or LoadError where waiting does not help.
@@ -117,7 +117,7 @@ def main() -> None:
     folder: Path = parser.parse_args().folder
     try:
         data = prepare(folder, int(time.time() * 1000))
-        asyncio.run(_load_when_there(folder / "hub.toml", data, DATABASE_WAIT_S))
+        asyncio.run(load_when_there(folder / "hub.toml", data, DATABASE_WAIT_S))
         done = {"ready": str(folder), "sign_in": "see staff.txt there"}
         secret_file(folder / DONE, json.dumps(done) + "\n")
     except (OSError, ValueError, asyncpg.PostgresError) as error:

@@ -14,6 +14,7 @@ from typing import Any
 import httpx2
 
 from consortium.invariants import NAMES
+from firmware_sim.players.stats import quantiles
 from tongjie.commands.check import database_of, run_check
 from tongjie.demo.layout import Layout
 from tongjie.history import HistoryError
@@ -31,15 +32,6 @@ class Live:
     tap_ms: list[float] = field(default_factory=list)
     console_ms: list[float] = field(default_factory=list)
     undelivered: int = 0
-
-
-def quantiles(samples: list[float]) -> dict[str, float | int]:
-    """n, p50, p99 and max of samples in ms."""
-    if not samples:
-        return {"n": 0, "p50": 0.0, "p99": 0.0, "max": 0.0}
-    ordered = sorted(samples)
-    p50, p99 = (ordered[min(len(ordered) - 1, int(share * len(ordered)))] for share in (0.5, 0.99))
-    return {"n": len(ordered), "p50": round(p50, 3), "p99": round(p99, 3), "max": round(ordered[-1], 3)}
 
 
 async def collect_live(layout: Layout, drain_s: float) -> Live:

@@ -139,6 +139,16 @@ class TestCheckout:
         assert first == second
         assert replies[0][:6] == replies[1][:6] == "121NNY"
 
+    async def test_many_loans_and_returns_of_one_item_within_one_second_are_each_what_they_are(
+        self, bed: Bed, kiosk: RawKiosk
+    ) -> None:
+        """The kiosk's date has seconds only: a request is a repeat only while nothing else was done with the item."""
+        for _ in range(4):
+            assert (await kiosk.ask(checkout("1001"))).startswith("121")
+            assert (await kiosk.ask(checkin("1001"))).startswith("101")
+        assert len(bed.events(Kind.CHECKOUT)) == 4
+        assert len(bed.events(Kind.RETURN)) == 4
+
     async def test_a_new_loan_after_a_return_is_no_repeat(self, bed: Bed, kiosk: RawKiosk) -> None:
         await kiosk.ask(checkout("1001"))
         await kiosk.ask(checkin("1001"))

@@ -95,6 +95,13 @@ def test_an_address_that_is_no_hubs_database_is_told_without_its_password(url: s
     assert "secret" not in refused("--db", url)
 
 
+def test_stored_state_that_nobody_can_read_is_told(hub: Path) -> None:
+    spoil(hub, "UPDATE item_state SET history = '{}'")
+    done = RUNNER.invoke(app, ["check", "--data", str(hub)])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("the hub's stored state cannot be read (Object missing required field")
+
+
 def test_wrong_words_are_wrong_usage() -> None:
     assert RUNNER.invoke(app, ["check", "--bogus"]).exit_code == 2
 
