@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import signal
 import socket
 import sys
@@ -15,8 +16,10 @@ from typing import Any
 import pytest
 
 from firmware_sim.branch import SimBranch
-from firmware_sim.players.branch import code_of
+from firmware_sim.players.branch import BranchLife, code_of
 from firmware_sim.players.kiosk_page import KioskPage, KioskPageError
+from firmware_sim.players.stats import Stats
+from firmware_sim.players.world import World
 from protocols.sip2 import Message
 
 ROOT = Path(__file__).parents[3]
@@ -52,11 +55,11 @@ class Players:
                 {"owner": "251020", "item_no": f"C{number}", "type": "BOOK", "branch": "251020-01"} for number in range(20)
             ],
         }  # fmt: skip
-        self._plan = folder / "plan.json"
-        self._plan.write_text(json.dumps(plan), "utf-8")
+        self.plan_file = folder / "plan.json"
+        self.plan_file.write_text(json.dumps(plan), "utf-8")
 
     async def start(self) -> dict[str, Any]:
-        words = ["-m", "firmware_sim.players", "--plan", str(self._plan)]
+        words = ["-m", "firmware_sim.players", "--plan", str(self.plan_file)]
         self.process = await asyncio.create_subprocess_exec(sys.executable, *words, cwd=ROOT, stdin=-1, stdout=-1)
         assert self.process.stdout is not None
         found: dict[str, Any] = json.loads(await asyncio.wait_for(self.process.stdout.readline(), 20))
@@ -116,6 +119,24 @@ async def test_players_end_with_whoever_holds_their_standard_input(branch: tuple
     assert players.process.stdin is not None
     players.process.stdin.close()
     assert await players.ended() == 0
+
+
+# --- no book is lost ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("holding", [0, 2])
+async def test_books_stay_with_whoever_had_them_when_a_machine_breaks(tmp_path: Path, holding: int) -> None:
+    players = Players(tmp_path, closed_port())
+    plan = json.loads(players.plan_file.read_text("utf-8"))
+    world = World(plan, random.Random(1))
+    life = BranchLife(plan["branches"][0], world, Stats(tmp_path / "stats.json"), speed=1e6)
+    (person,) = world.people
+    person.bag.extend(world.take(life.id, holding))
+    for _ in range(10):
+        with pytest.raises(OSError):
+            while True:
+                await life.pad_kiosk()
+        assert (len(world.shelves[life.id]), len(person.bag)) == (20 - holding, holding)
 
 
 # --- what a kiosk says -------------------------------------------------------------------------------------------------
