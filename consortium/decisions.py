@@ -5,7 +5,7 @@ Every check inside a stage runs; the first stage that denies ends the evaluation
 
 from __future__ import annotations
 
-from consortium.agreement import Agreement, AgreementStatus, Service, Staleness
+from consortium.agreement import Agreement, Service, Staleness
 from consortium.bundle import Policy
 from consortium.decision import Decision, Mode, Outcome, Route
 from consortium.facts import (
@@ -27,6 +27,7 @@ from consortium.identity import org_of_branch
 from consortium.lending import due_date, limit_codes
 from consortium.routing import next_destination
 from consortium.rules import Case, Resolved, resolve
+from consortium.serving import find_agreement
 
 OWN_STALENESS = Staleness()
 """Bounds for a library's own readers, where no agreement speaks."""
@@ -106,52 +107,6 @@ def _reader_codes(reader: ReaderFacts, now: int) -> list[str]:
     if reader.valid_to_ms is not None and now >= reader.valid_to_ms:
         codes.append("READER_EXPIRED")
     return codes
-
-
-_STATUS_CODE = {
-    AgreementStatus.SUSPENDED: "AGR_SUSPENDED",
-    AgreementStatus.ENDED: "AGR_ENDED",
-    AgreementStatus.DRAFT: "AGR_NOT_YET",
-}
-
-
-def _agreement_standing(agreement: Agreement, now: int) -> list[str]:
-    if agreement.status in _STATUS_CODE:
-        return [_STATUS_CODE[agreement.status]]
-    if now < agreement.valid_from_ms:
-        return ["AGR_NOT_YET"]
-    if now >= agreement.valid_to_ms:
-        return ["AGR_ENDED"]
-    return []
-
-
-def find_agreement(
-    policy: Policy, reader: ReaderFacts, host: str, service: Service, now: int
-) -> tuple[Agreement | None, list[str]]:
-    """The agreement under which the host serves this reader, or the codes of the one that came nearest.
-
-    Agreements that name the reader's category speak first; among them one that serves beats one that refuses.
-    """
-    covering = policy.covering(reader.home, host)
-    if not covering:
-        return None, ["AGR_NONE"]
-    naming = [a for a in covering if a.shared_category(reader.home, reader.category) is not None]
-    if not naming:
-        standing = [_agreement_standing(a, now) for a in covering]
-        return None, ["AGR_CATEGORY"] if [] in standing else standing[0]
-    best: list[str] | None = None
-    for agreement in naming:
-        codes = _agreement_standing(agreement, now)
-        if not codes:
-            if service not in agreement.services:
-                codes.append("AGR_SERVICE_OFF")
-            if any(period.holds(now) for period in agreement.blackouts):
-                codes.append("AGR_BLACKOUT")
-        if not codes:
-            return agreement, []
-        if best is None:
-            best = codes
-    return None, best or ["AGR_NONE"]
 
 
 def _block_codes(blocks: tuple[BlockFacts, ...], action: str, home: str, here: str, now: int) -> list[str]:

@@ -9,6 +9,7 @@ import shutil
 import socket
 import sys
 import tempfile
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,7 +93,7 @@ async def speaks_mqtt(host: str, tcp_port: int, timeout_s: float = 1.0) -> bool:
                 await writer.wait_closed()
 
 
-class ChildBroker:
+class ChildBroker(ABC):
     """A broker that runs as our child and cannot outlive us: it ends when the pipe to its stdin closes.
 
     `tcp_port` 0 takes a free one. Subclasses say with which words to start it and what to write into its folder.
@@ -112,11 +113,13 @@ class ChildBroker:
         """Where it listens; meaningful after `start`."""
         return f"mqtt://{HOST}:{self.tcp_port}"
 
+    @abstractmethod
     def _config(self, tcp_port: int, folder: Path) -> str:
-        raise NotImplementedError
+        """Text of its configuration file."""
 
+    @abstractmethod
     def _command(self, config: Path) -> Sequence[str]:
-        raise NotImplementedError
+        """How it is started with that file. Raises BrokerMissing where it is not installed."""
 
     async def start(self) -> str:
         """Start it and wait until it speaks MQTT. Raises PortTaken, BrokerFailed, BrokerMissing."""

@@ -25,8 +25,11 @@ from firmware_sim.players.world import World
 _TROUBLE = (OSError, EOFError, KioskOffline, KioskPageError, LoginFailed, SimBranchError, TimeoutError)
 
 
-async def _again(name: str, action: Callable[[], Awaitable[None]], life: BranchLife, stats: Stats) -> None:
+async def _again(
+    name: str, action: Callable[[], Awaitable[None]], life: BranchLife, stats: Stats, stop: asyncio.Event
+) -> None:
     """A person stays a person when a machine fails: shrugs, waits, comes back."""
+    # Not "while True": trouble met while cleaning up after a cancellation takes the cancellation's place.
     while True:
         try:
             await action()
@@ -48,7 +51,7 @@ async def _play(plan_path: Path) -> None:
     threading.Thread(target=_watch_stdin, args=(loop, stop), name="stdin", daemon=True).start()
     lives = [BranchLife(branch, world, stats, float(plan["speed"])) for branch in plan["branches"]]
     tasks = [
-        asyncio.create_task(_again(name, getattr(life, name), life, stats))
+        asyncio.create_task(_again(name, getattr(life, name), life, stats, stop))
         for life in lives
         for name in ("gate", "self_check", "pad_kiosk", "courier")
     ]

@@ -8,6 +8,7 @@ import fcntl
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -116,16 +117,19 @@ def _bind(probe: socket.socket, port: int, what: str) -> int:
     return number
 
 
-def free_ports(wanted: list[tuple[int, str]]) -> list[int]:
-    """Numbers for (number, whose) that are free now, 0 = any. Raises DemoError.
+def hold_ports(wanted: list[tuple[int, str]]) -> tuple[list[int], ExitStack]:
+    """Numbers for (number, whose) that are free now, 0 = any, and what holds them until it is closed. Raises DemoError.
 
-    All are held until the last is found, so that none is given twice.
+    On Linux a bound socket that does not listen keeps the system from giving its number to anybody's outgoing connection, and
+    still lets a server listen there that sets SO_REUSEADDR, as ours all do: so a number stays ours until its process is up,
+    and while it is restarted. Elsewhere such a server would be refused, and nothing is held.
     """
     with ExitStack() as held:
         # Numbers that were asked for first: one given for 0 must not be one of them.
         order = sorted(range(len(wanted)), key=lambda i: wanted[i][0] == 0)
         found = {i: _bind(held.enter_context(socket.socket()), *wanted[i]) for i in order}
-    return [found[i] for i in range(len(wanted))]
+        numbers = [found[i] for i in range(len(wanted))]
+        return numbers, held.pop_all() if sys.platform == "linux" else ExitStack()
 
 
 def numbers_of(ports: str) -> list[tuple[int, str]]:

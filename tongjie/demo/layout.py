@@ -7,13 +7,14 @@ import os
 import secrets
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from consortium.identity import site_key
 from firmware_sim.consortium import BRANCHES, build
-from tongjie.demo.claim import DemoError, claimed, clear, free_ports, numbers_of, unwritable
+from tongjie.demo.claim import DemoError, claimed, clear, hold_ports, numbers_of, unwritable
 from tongjie.demo.expect import expectations
 
 __all__ = [
@@ -44,7 +45,7 @@ class BranchLayout:
     osdp_key: str
     kiosk_password: str
     sorter_password: str
-    control: int = 0
+    control: int
 
 
 @dataclass
@@ -62,6 +63,12 @@ class Layout:
     staff_password: str
     lock: IO[str] = field(repr=False)
     broker_kind: str = "iotcore"
+    held: ExitStack = field(default_factory=ExitStack, repr=False)
+
+    def close(self) -> None:
+        """Let go of the ports and the folder."""
+        self.held.close()
+        self.lock.close()
 
     @property
     def hub_url(self) -> str:
@@ -82,14 +89,24 @@ def plan(folder: Path, *, seed: int, speed: float, ports: str) -> Layout:
 
 
 def _plan(folder: Path, lock: IO[str], seed: int, speed: float, wanted: list[tuple[int, str]]) -> Layout:
-    hub, *rest, broker = free_ports([*wanted, (0, "broker")])
-    edges, sips = rest[: len(BRANCHES)], rest[len(BRANCHES) :]
-    try:
-        clear(folder)
-        for name in ("hub", "log", "dev"):
-            (folder / name).mkdir()
-    except OSError as error:
-        raise unwritable(folder, error) from error
+    count = len(BRANCHES)
+    numbers, held = hold_ports([*wanted, (0, "broker"), *[(0, "devices")] * count])
+    with held:
+        try:
+            clear(folder)
+            for name in ("hub", "log", "dev"):
+                (folder / name).mkdir()
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        layout = _draw(folder, lock, seed, speed, numbers)
+        layout.held = held.pop_all()
+    return layout
+
+
+def _draw(folder: Path, lock: IO[str], seed: int, speed: float, numbers: list[int]) -> Layout:
+    count = len(BRANCHES)
+    hub, edges, sips = numbers[0], numbers[1 : count + 1], numbers[count + 1 : 2 * count + 1]
+    broker, controls = numbers[2 * count + 1], numbers[2 * count + 2 :]
     # Fresh secrets for every run: a demo's are nobody's default.
     branches = [
         BranchLayout(
@@ -104,6 +121,7 @@ def _plan(folder: Path, lock: IO[str], seed: int, speed: float, wanted: list[tup
             osdp_key=secrets.token_hex(16),
             kiosk_password=secrets.token_urlsafe(12),
             sorter_password=secrets.token_urlsafe(12),
+            control=controls[i],
         )
         for i, branch in enumerate(BRANCHES)
     ]

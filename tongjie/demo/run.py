@@ -56,7 +56,7 @@ async def run_demo(
         for branch in layout.branches:
             branch.osdp_link.unlink(missing_ok=True)
             branch.feig_link.unlink(missing_ok=True)
-        layout.lock.close()
+        layout.close()
     return status
 
 

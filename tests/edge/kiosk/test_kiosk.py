@@ -13,13 +13,12 @@ from typing import Any
 import httpx2
 import pytest
 
-from bus.broker import IotcoreBroker
 from consortium.events import Kind
 from edge.kiosk.routes import HERE
 from edge.kiosk.texts import TEXTS
 from edge.selfservice.pad import IDLE_S, MAX_SESSIONS, WARN_S
 from firmware_sim.branch_client import SimBranchClient
-from tests.edge.bed import PIN, Bed, Hub, Machines, make_config, srid_of, standard_rows, tag, until, write_replica
+from tests.edge.bed import PIN, Bed, Machines, make_config, srid_of, standard_rows, tag, until, write_replica
 from tests.make import HOME, HOST
 
 UIDS = {number: f"E00401000000{number}" for number in ("1001", "1002", "1003", "1011", "2002", "9998", "9999")}
@@ -372,44 +371,3 @@ class TestPage:
         used = set(re.findall(r'data-text="(\w+)"', html)) | set(re.findall(r'\bt\("(\w+)"\)', script))
         used |= {"borrow_now", "return_now", "digits", "letters", "count", "count_one"}
         assert used == TEXTS["zh"].keys()
-
-
-class TestAPartnersItem:
-    async def test_its_title_is_asked_of_the_hub_once_while_it_lies_there(
-        self, tmp_path: Path, hub: Hub, broker: IotcoreBroker, machines: Machines
-    ) -> None:
-        asked: list[str] = []
-
-        def answer(data: dict[str, Any]) -> dict[str, Any]:
-            asked.append(data["item_no"])
-            row = {
-                "type": "BOOK", "owner_branch": f"{HOST}-01", "title": "贵州省志", "value": 1, "shareable": True, "reference": False,
-                "status": "SHELVED", "branch": f"{HOST}-01", "loan_srid": None, "due": None, "transit_to": None, "hold_srid": None,
-            }  # fmt: skip
-            return {"found": True, "owner": HOST, "item_no": data["item_no"], "item": row}
-
-        hub.answers["item"] = answer
-        write_replica(tmp_path, standard_rows())
-        config = make_config(tmp_path, broker_url=broker.url, devices=machines.devices("pad1"))
-        async with Bed(config) as running:
-            await running.serve()
-            await until(lambda: running.agent.link.online and running.agent.pads["pad1"].online)
-            page = Page(running.http)
-            player = machines.client()
-            await player.connect()
-            hands = Pad(player, page)
-            try:
-                await hands.put("9998", owner=f"CN-{HOST}")
-                for _ in range(100):
-                    (shown,) = (await page.pad())["items"]
-                    if shown["title"]:
-                        break
-                    await asyncio.sleep(0.05)
-                assert (shown["owner"], shown["title"]) == (HOST, "贵州省志")
-                await hands.put("1001")
-                assert asked == ["9998"]
-            finally:
-                for uid in hands.on:
-                    await player.lift(uid)
-                await player.close()
-                await page.http.aclose()

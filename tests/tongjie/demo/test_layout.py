@@ -63,7 +63,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
     write_plan(layout)
     write_demo_json(layout)
     yield layout
-    layout.lock.close()
+    layout.close()
 
 
 # --- refusals ----------------------------------------------------------------------------------------------------------
@@ -74,7 +74,7 @@ def test_a_second_demo_in_the_same_folder_is_told_who_is_there(tmp_path: Path) -
     kept = sorted(path.name for path in first.folder.iterdir())
     assert f"a demo is already running in {tmp_path / 'demo'} (process {os.getpid()})" in str(refused(first.folder))
     assert sorted(path.name for path in first.folder.iterdir()) == kept
-    first.lock.close()
+    first.close()
 
 
 @pytest.mark.parametrize(("behind", "what"), [(0, "hub"), (2, "edge"), (13, "SIP2")])
@@ -86,7 +86,7 @@ def test_a_port_in_use_is_named_and_nothing_is_left(tmp_path: Path, taken: int, 
 
 
 def test_a_port_in_use_leaves_what_an_earlier_demo_wrote(tmp_path: Path, taken: int) -> None:
-    planned(tmp_path / "demo").lock.close()
+    planned(tmp_path / "demo").close()
     (tmp_path / "demo" / "demo.json").write_text("{}")
     refused(tmp_path / "demo", str(taken))
     assert (tmp_path / "demo" / "demo.json").exists()
@@ -173,19 +173,19 @@ def test_a_folder_name_that_addresses_cannot_carry_is_refused(tmp_path: Path, na
 def test_a_folder_can_be_taken_again_and_is_cleared(tmp_path: Path) -> None:
     first = planned(tmp_path / "demo")
     (first.folder / "hub" / "hub.sqlite").write_text("old")
-    first.lock.close()
+    first.close()
     again = planned(tmp_path / "demo")
     assert not (again.folder / "hub" / "hub.sqlite").exists()
     assert (again.staff_token, again.branches[0].node_token) != (first.staff_token, first.branches[0].node_token)
-    again.lock.close()
+    again.close()
 
 
 def test_clearing_follows_no_link_out_of_the_folder(tmp_path: Path) -> None:
-    planned(tmp_path / "demo").lock.close()
+    planned(tmp_path / "demo").close()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("years of work")
     (tmp_path / "demo" / "link").symlink_to(tmp_path / "other")
-    planned(tmp_path / "demo").lock.close()
+    planned(tmp_path / "demo").close()
     assert (tmp_path / "other" / "thesis.txt").exists()
     assert not (tmp_path / "demo" / "link").is_symlink()
 
@@ -199,8 +199,23 @@ def test_ports_by_default_are_those_of_the_documents() -> None:
 def test_any_port_means_different_ports(tmp_path: Path, ports: str) -> None:
     layout = planned(tmp_path / "demo", ports)
     numbers = [layout.hub_port, layout.broker_port, *(p for b in layout.branches for p in (b.http_port, b.sip2_port))]
-    assert len(set(numbers)) == len(numbers) == 2 + 2 * len(BRANCHES)
-    layout.lock.close()
+    numbers += [branch.control for branch in layout.branches]
+    assert len(set(numbers)) == len(numbers) == 2 + 3 * len(BRANCHES)
+    layout.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ports are held on Linux")
+def test_a_port_that_was_given_stays_ours_until_our_server_listens(tmp_path: Path) -> None:
+    layout = planned(tmp_path / "demo")
+    with socket.socket() as stranger, pytest.raises(OSError):
+        stranger.bind(("127.0.0.1", layout.hub_port))
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(("127.0.0.1", layout.hub_port))
+        server.listen()
+        with socket.create_connection(("127.0.0.1", layout.hub_port), 5):
+            assert server.accept()[0].close() is None
+    layout.close()
 
 
 # --- what it writes ----------------------------------------------------------------------------------------------------
