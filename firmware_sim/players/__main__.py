@@ -30,7 +30,7 @@ async def _again(
 ) -> None:
     """A person stays a person when a machine fails: shrugs, waits, comes back."""
     # Not "while True": trouble met while cleaning up after a cancellation takes the cancellation's place.
-    while True:
+    while not stop.is_set():
         try:
             await action()
         except _TROUBLE as error:
