@@ -18,6 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # wrong usage is told in plain sentences, also in logs and over a serial console
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

@@ -124,8 +124,9 @@ def rules() -> list[dict[str, Any]]:
         {"id": "postgraduates", "category": "PG", "item_type": "BOOK", "period_days": 60},
         {"id": "partners", "agreement": "universities", "item_type": "BOOK", "period_days": 21},
         {"id": "city", "agreement": "city-lending", "item_type": "BOOK", "period_days": 14},
-        # A reader card for teenagers lends from sixteen on; the rule below is the only one that names the category.
+        # A reader card for teenagers lends from sixteen on, at home and, as P-TEEN, at the partner.
         {"id": "teenagers", "home": PUBLIC, "category": "TEEN", "item_type": "BOOK", "age_from": 16, "lend": True},
+        {"id": "teenagers-away", "category": "P-TEEN", "item_type": "BOOK", "age_from": 16, "lend": True},
         {"id": "guests-read-only", "category": "GUEST", "item_type": "BOOK", "lend": False},
     ]
 
