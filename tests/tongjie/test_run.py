@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PLAIN = ("sh", "cat", "cksum", "dirname", "readlink", "rm", "mkdir", "cp", "chmod", "env")
-ALL_FOR_TESTS = ("chromium", "mosquitto", "promtool", "shellcheck")
+ALL_FOR_TESTS = ("chromium", "mosquitto", "promtool", "shellcheck", "docker-compose")
 
 PYTHON = """#!/bin/sh
 echo "$(basename "$0") $*" >> "$JOURNAL"

@@ -113,7 +113,6 @@ def build_report(layout: Layout, live: Live, ran_s: float, restarts: dict[str, i
         sent |= ids
         acked += delivered
     held = facts.pop("held")
-    arrival_ms = facts.pop("arrival_ms")
     players_file = layout.folder / "players.json"
     players = json.loads(players_file.read_text("utf-8")) if players_file.exists() else {}
     return {
@@ -129,7 +128,7 @@ def build_report(layout: Layout, live: Live, ran_s: float, restarts: dict[str, i
         "latency_ms": {
             "tap_to_open": quantiles(live.tap_ms),
             "kiosk_checkout": players.get("kiosk_checkout_ms", quantiles([])),
-            "event_to_console": quantiles(arrival_ms),
+            "event_to_console": quantiles(live.console_ms),
         },
         "restarts": restarts,
         "players": players,
@@ -149,10 +148,6 @@ def _from_database(connection: sqlite3.Connection) -> dict[str, Any]:
     entered = one("SELECT COUNT(*) FROM events WHERE kind IN ('ENTRY', 'EXIT')")
     held = {(n, e, s) for n, e, s in connection.execute("SELECT node, epoch, seq FROM events")}
     held |= {(n, e, s) for n, e, s in connection.execute("SELECT node, epoch, seq FROM quarantine")}
-    arrival = [
-        max(0.0, float(arrived - effective))
-        for arrived, effective in connection.execute("SELECT t_arr, t_eff FROM events WHERE node NOT LIKE 'hub%'")
-    ]
     return {
         "taps": entered + denied_at_gate,
         "allowed": entered,
@@ -166,7 +161,6 @@ def _from_database(connection: sqlite3.Connection) -> dict[str, Any]:
         "transits_received": one("SELECT COUNT(*) FROM transits WHERE state = 'RECEIVED'"),
         "conflicts": dict(connection.execute("SELECT kind, COUNT(*) FROM conflicts GROUP BY kind")),
         "held": held,
-        "arrival_ms": arrival,
     }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx2
 
+from tongjie.demo.console import Listener
 from tongjie.demo.layout import (
     BranchLayout,
     DemoError,
@@ -47,10 +48,13 @@ async def run_demo(
             return 130
         write_demo_json(layout)
         say.always(_where(layout, time.monotonic() - began))
+        console = Listener(layout.hub_url, layout.staff_token)
+        listening = asyncio.create_task(console.run(), name="console")
         await _players(layout, supervisor)
         await _wait(stop, seconds)
         say.always("stopping: the readers go home, what is in the outboxes is delivered")
-        status = await _finish(layout, supervisor, report, say, time.monotonic() - began)
+        status = await _finish(layout, supervisor, console, report, say, time.monotonic() - began)
+        listening.cancel()
     finally:
         await supervisor.stop_all(3.0)
         for branch in layout.branches:
@@ -210,9 +214,12 @@ async def _wait(stop: asyncio.Event, seconds: float | None) -> None:
         return
 
 
-async def _finish(layout: Layout, supervisor: Supervisor, report: Path | None, say: _Voice, ran_s: float) -> int:
+async def _finish(
+    layout: Layout, supervisor: Supervisor, console: Listener, report: Path | None, say: _Voice, ran_s: float
+) -> int:
     await supervisor.stop("readers", 3.0)
     live = await collect_live(layout, DRAIN_S)
+    live.console_ms = list(console.samples)
     restarts = {child.name: child.restarts for child in supervisor.children if child.restarts}
     for child in reversed(supervisor.children):
         await supervisor.stop(child.name, 5.0)
