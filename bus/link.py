@@ -127,7 +127,7 @@ class Link:
     async def open(self) -> None:
         """Connect and wait for CONNACK. Raises ConnectFailed, ConnectRefused; the link is then over."""
         options = self._options
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no types here
         properties.ReceiveMaximum = options.receive_max
         if options.session_expiry_s:
             properties.SessionExpiryInterval = options.session_expiry_s

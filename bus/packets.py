@@ -42,7 +42,7 @@ class Outgoing:
         """Its MQTT 5 properties (§3.3.2.3); None where it has none."""
         if (self.correlation, self.response_topic, self.expiry_s) == (None, None, None) and not self.user_properties:
             return None
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho has no types here
         if self.correlation is not None:
             properties.CorrelationData = self.correlation
         if self.response_topic is not None:

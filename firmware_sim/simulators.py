@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, cast
 
+from firmware_sim.pty import Line
 from firmware_sim.scene import Step
+from firmware_sim.stage import Stage
 
 SIMULATOR_GROUP = "tongjie.simulators"
 """Entry-point group in which a package names its simulators: ``kind = "module:factory"``."""
@@ -43,6 +45,45 @@ class Simulator(Protocol):
 
     async def do(self, operation: Mapping[str, Any]) -> dict[str, Any]:
         """Carry out one operation; raises `firmware_sim.stage.StageError`."""
+
+
+class LineDevice(Protocol):
+    """A simulated device behind one line."""
+
+    @property
+    def line(self) -> Line:
+        """The line it listens on."""
+
+    def start(self) -> None:
+        """Switch on."""
+
+    def stop(self) -> None:
+        """Switch off and remove the link."""
+
+
+class AloneSimulator:
+    """One device behind a line of its own, driven through a stage: what `tongjie sim` needs of it."""
+
+    def __init__(self, device: LineDevice, stage: Stage) -> None:
+        self._device = device
+        self._stage = stage
+
+    @property
+    def url(self) -> str:
+        """Where the device is found."""
+        return self._device.line.url
+
+    async def start(self) -> None:
+        """Switch on."""
+        self._device.start()
+
+    async def stop(self) -> None:
+        """Switch off and remove the link."""
+        self._device.stop()
+
+    async def do(self, operation: Mapping[str, Any]) -> dict[str, Any]:
+        """Carry out one operation."""
+        return await self._stage.do(operation)
 
 
 class SimulatorFactory(Protocol):

@@ -86,7 +86,7 @@ def _document_problems(app: FastAPI) -> None:
             schemas["ProblemOut"] = problem
         return document
 
-    app.openapi = openapi  # type: ignore[method-assign]
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend its document
 
 
 def listen(host: str, tcp_port: int) -> socket.socket:

@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg  # type: ignore[import-untyped]  # asyncpg ships no types
 import msgspec
 from sqlalchemy import create_engine, select
 from sqlalchemy.engine import URL, Connection, make_url

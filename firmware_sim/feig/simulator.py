@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from firmware_sim.feig.faults import Faults
 from firmware_sim.feig.pad import SimPad
 from firmware_sim.pty import open_line
 from firmware_sim.scene import Step
-from firmware_sim.simulators import Options, Simulator, refuse_unknown
+from firmware_sim.simulators import AloneSimulator, Options, Simulator, refuse_unknown
 from firmware_sim.stage import Stage
 from protocols.iso28560 import encode_part3
 
@@ -19,7 +16,7 @@ _OPERATIONS = frozenset({"place", "lift", "pad", "faults", "unplug", "plug", "st
 _FAULTS = ("noise", "drop", "bad_crc", "slow_s", "forget")
 
 
-class FeigSimulator:
+class FeigSimulator(AloneSimulator):
     """A pad behind a line of its own."""
 
     kind = "feig"
@@ -30,25 +27,8 @@ class FeigSimulator:
     )
 
     def __init__(self, url: str, *, baudrate: int | None, faults: Faults) -> None:
-        self._device = SimPad(open_line(url), baudrate=baudrate, faults=faults)
-        self._stage = Stage(pad=self._device)
-
-    @property
-    def url(self) -> str:
-        """Where the pad is found."""
-        return self._device.line.url
-
-    async def start(self) -> None:
-        """Switch on."""
-        self._device.start()
-
-    async def stop(self) -> None:
-        """Switch off and remove the link."""
-        self._device.stop()
-
-    async def do(self, operation: Mapping[str, Any]) -> dict[str, Any]:
-        """Carry out one operation."""
-        return await self._stage.do(operation)
+        device = SimPad(open_line(url), baudrate=baudrate, faults=faults)
+        super().__init__(device, Stage(pad=device))
 
 
 def simulate(url: str, options: Options) -> Simulator:

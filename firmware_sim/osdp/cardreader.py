@@ -48,7 +48,7 @@ class OpenResult:
     ms: float
 
 
-class _Channel(osdp.Channel):  # type: ignore[misc]
+class _Channel(osdp.Channel):  # type: ignore[misc]  # libosdp has no types
     """libosdp's view of the line; bytes wait here between refreshes, at most 4 KB as in a small UART buffer."""
 
     def __init__(self, line: Line) -> None:
@@ -69,7 +69,7 @@ class _Channel(osdp.Channel):  # type: ignore[misc]
         self.pending.clear()
 
 
-class _PeripheralDevice(osdp.PeripheralDevice):  # type: ignore[misc]
+class _PeripheralDevice(osdp.PeripheralDevice):  # type: ignore[misc]  # libosdp has no types
     """The wrapper without its own command queue, which nobody would empty."""
 
     def _internal_command_handler(self, command: dict[str, Any]) -> tuple[int, None]:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from firmware_sim.osdp.cardreader import OsdpCardreader
 from firmware_sim.pty import open_line
 from firmware_sim.scene import Step
-from firmware_sim.simulators import Options, Simulator, refuse_unknown
+from firmware_sim.simulators import AloneSimulator, Options, Simulator, refuse_unknown
 from firmware_sim.stage import Stage
 
 DEMO_CARD = "04A1B2C3D4E580"
 _OPERATIONS = frozenset({"tap", "tamper", "reboot", "unplug", "plug", "state"})
 
 
-class OsdpSimulator:
+class OsdpSimulator(AloneSimulator):
     """A cardreader with a gate behind a line of its own."""
 
     kind = "osdp"
@@ -23,25 +20,8 @@ class OsdpSimulator:
     demo = (Step(0.0, {"op": "tap", "card": DEMO_CARD, "direction": "IN"}),)
 
     def __init__(self, url: str, *, key: bytes | None, address: int) -> None:
-        self._device = OsdpCardreader(open_line(url), address=address, key=key)
-        self._stage = Stage(gate=self._device)
-
-    @property
-    def url(self) -> str:
-        """Where the cardreader is found."""
-        return self._device.line.url
-
-    async def start(self) -> None:
-        """Switch on."""
-        self._device.start()
-
-    async def stop(self) -> None:
-        """Switch off and remove the link."""
-        self._device.stop()
-
-    async def do(self, operation: Mapping[str, Any]) -> dict[str, Any]:
-        """Carry out one operation."""
-        return await self._stage.do(operation)
+        device = OsdpCardreader(open_line(url), address=address, key=key)
+        super().__init__(device, Stage(gate=device))
 
 
 def simulate(url: str, options: Options) -> Simulator:

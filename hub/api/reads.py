@@ -54,7 +54,7 @@ def add_list(router: APIRouter, resource: Resource, rows: Callable[..., Any]) ->
     router.add_api_route(
         f"/{resource.name}",
         rows,
-        response_model=Page[resource.model],  # type: ignore[name-defined]
+        response_model=Page[resource.model],  # type: ignore[name-defined]  # a model known at run time
         name=f"list {resource.name}",
         tags=[resource.name],
         openapi_extra=_parameters(dict(resource.filters)),
@@ -95,7 +95,7 @@ def _add_policy(listed: PolicyList) -> None:
 
     named = [_parameter(name, _SCHEMAS["text"]) for name in listed.filters]
     router.add_api_route(
-        f"/{listed.name}", rows, response_model=Page[listed.model],  # type: ignore[name-defined]
+        f"/{listed.name}", rows, response_model=Page[listed.model],  # type: ignore[name-defined]  # a model known at run time
         name=f"list {listed.name}", tags=[listed.name], openapi_extra={"parameters": [*named, *_PAGING]},
         responses=documented(401, 403, 422),
     )  # fmt: skip

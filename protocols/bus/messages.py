@@ -139,6 +139,7 @@ class EventBatch:
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> EventBatch:
         """The batch in an envelope's data; unknown keys are ignored. Raises RemoteProtocolError BUS_MESSAGE_FIELD, BUS_BATCH_ORDER."""
+        # Here and below: what came from the wire goes untyped into constructors, and these refuse what is not of its type.
         try:
             rows = []
             for item in _list(data.get("events"), "events"):

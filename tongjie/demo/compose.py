@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg  # type: ignore[import-untyped]  # asyncpg ships no types
 
 from consortium.identity import site_key
 from firmware_sim.consortium import LIBRARIES, build

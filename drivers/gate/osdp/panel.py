@@ -57,7 +57,7 @@ class LinkChange:
 Done = Callable[[bool], None]
 
 
-class _Line(osdp.Channel):  # type: ignore[misc]
+class _Line(osdp.Channel):  # type: ignore[misc]  # libosdp has no types
     """libosdp's view of the port, one for all contexts of a panel: libosdp never lets go of a channel (3.2.9).
 
     An exception cannot cross the C core, so a lost port is kept and raised after it.
@@ -100,7 +100,7 @@ class _Line(osdp.Channel):  # type: ignore[misc]
             raise self._lost
 
 
-class _ControlPanel(osdp.ControlPanel):  # type: ignore[misc]
+class _ControlPanel(osdp.ControlPanel):  # type: ignore[misc]  # libosdp has no types
     """The wrapper without its own event queue, which nobody would empty and which would keep every card number."""
 
     def _internal_event_handler(self, pd: int, event: dict[str, Any]) -> int:

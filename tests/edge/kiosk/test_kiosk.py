@@ -254,17 +254,11 @@ class TestBorrow:
         session = await page.sign_in()
         tags = bed.agent.pads["pad1"]
         # The reader grabs the book the moment the loan is written: the tag leaves before the pad can write it.
-        real = tags._pad.write_afi
-
-        async def too_late(uid: str, afi: int) -> Any:
-            await pad.player.lift(uid)
-            return await real(uid, afi)
-
-        tags._pad.write_afi = too_late  # type: ignore[method-assign]
+        await pad.player.do("faults", pull=1.0)
         try:
             _, answer = await page.press("borrow", {"session": session})
         finally:
-            tags._pad.write_afi = real  # type: ignore[method-assign]
+            await pad.player.do("faults", pull=0.0)
         assert [(item["outcome"], item["unsecured"]) for item in answer["items"]] == [("ALLOW", False)]
         shown = await page.pad()
         assert [item["item_no"] for item in shown["put_back"]] == ["1001"]
@@ -278,19 +272,14 @@ class TestBorrow:
         await pad.put("1001")
         tags = bed.agent.pads["pad1"]
         await tags.set_secured(tags.on_pad()[0], False)
-        real, refused = tags._pad.write_afi, 0
-
-        async def noisy(uid: str, afi: int) -> Any:
-            nonlocal refused
-            refused += 1
-            return await real("E004010099999999" if refused <= 2 else uid, afi)  # the air ate the command
-
-        tags._pad.write_afi = noisy  # type: ignore[method-assign]
+        # A tag at the edge of the field: it confirms what it does not keep.
+        await pad.player.do("faults", forget=1.0)
         try:
             assert not await tags.set_secured(tags.on_pad()[0], True)
-            await until(lambda: not tags.put_back)
+            assert not await tags.set_secured(tags.on_pad()[0], True)
         finally:
-            tags._pad.write_afi = real  # type: ignore[method-assign]
+            await pad.player.do("faults", forget=0.0)
+        await until(lambda: not tags.put_back)
         assert await pad.afi() == {"1001": 0x07}
         told = [(event.data["secured"], event.data["ok"]) for event in await bed.settled(Kind.TAG_WRITTEN, 3)]
         assert told == [(0, 1), (1, 0), (1, 1)]  # the second failure was nothing new
