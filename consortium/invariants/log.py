@@ -98,7 +98,28 @@ def check_i13(history: History) -> Result:
     outs = Counter(visit.out_event for visit in history.visits if visit.out_event is not None)
     bad += [str(event) for event, n in outs.items() if n > 1]
     bad += [visit.id for visit in history.visits if visit.t_out is not None and visit.t_out < visit.t_in]
+    bad += _negative(history)
     return len(history.visits), bad
+
+
+def _negative(history: History) -> list[str]:
+    """Exits after which a branch had fewer than nobody inside, counted from the log's own entries and the visits' ends."""
+    steps: list[tuple[int, int, str, str]] = []
+    for row, event in history.events:
+        if event.kind is Kind.ENTRY:
+            steps.append((event.t_eff, 0, event.branch, row.id))
+    steps.extend(
+        (visit.t_out, 1, visit.branch, f"{visit.id} ended by {visit.out_event}")
+        for visit in history.visits
+        if visit.t_out is not None
+    )
+    inside: Counter[str] = Counter()
+    bad = []
+    for _, leaves, branch, what in sorted(steps):
+        inside[branch] += -1 if leaves else 1
+        if inside[branch] < 0:
+            bad.append(what)
+    return bad
 
 
 def check_i15(history: History) -> Result:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from consortium.agreement import Staleness
 from consortium.bundle import to_json
 from consortium.decisions import may_borrow, may_enter
 from consortium.events import Event, Kind, encode
@@ -147,6 +148,18 @@ def _visit_without_entry(history: History) -> None:
     history.visits.clear()
 
 
+def _left_before_anybody_came(history: History) -> None:
+    visit = history.visits[0]
+    history.visits[0] = dataclasses.replace(visit, t_in=0, t_out=1)
+
+
+def _stale_by_its_own_agreement(history: History) -> None:
+    strict = Make.agreement(staleness=Staleness(borrow_facts_fresh_ms=60_000))
+    history.bundles[1] = to_json(Make.bundle(agreements=(strict,)))
+    row = history.log[1]
+    history.log[1] = dataclasses.replace(row, body=row.body.replace('"k":[0,0,0,0,0]', '"k":[0,120000,0,0,0]'))
+
+
 def _reader_number_in_a_body(history: History) -> None:
     row = history.log[6]
     history.log[6] = dataclasses.replace(row, body=row.body.replace('"kiosk1"', '"20240001"'))
@@ -172,6 +185,8 @@ def _returned_to_nowhere(history: History) -> None:
         (_transit_left_open, "I7"),
         (_changed_decision, "I8"),
         (_stale_but_online, "I9"),
+        (_stale_by_its_own_agreement, "I9"),
+        (_left_before_anybody_came, "I13"),
         (_loan_unknown_to_the_item, "I11"),
         (_doubled_visit, "I13"),
         (_visit_without_entry, "I13"),
