@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar
 
-from bus import BusError, Incoming, LinkDown, RequestRefused, Session, Transport
+from bus import BusError, Incoming, LinkDown, RequestRefused, RequestTimeout, Session, Transport
 from bus.rpc import Requester
 from edge.clock import EdgeClock
 from edge.config import EdgeConfig
@@ -114,6 +114,7 @@ class Link:
         )
         self.follower = Follower(config, replica, self.greet)
         self._sharpened = 0
+        self._quiet_until = 0.0
         self.asked = 0
         self.timeouts = 0
         self.malformed = 0
@@ -219,6 +220,9 @@ class Link:
             raise
         except BusError as error:
             self.timeouts += 1
+            if isinstance(error, RequestTimeout):
+                # A hub that lets a reader wait is left alone for a while, even if it would answer a hello at once.
+                self._quiet_until = asyncio.get_running_loop().time() + self._times.probe_s
             self._set(connected=self._connected, online=False)
             self._wake.set()
             raise Away from error
@@ -292,6 +296,8 @@ class Link:
     async def _keep_greeted(self) -> None:
         while True:
             self._wake.clear()
+            if (rest_s := self._quiet_until - asyncio.get_running_loop().time()) > 0:
+                await asyncio.sleep(rest_s)
             if self._transport.connected:
                 answer = await self.greet()
                 if answer is not None:

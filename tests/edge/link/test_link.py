@@ -101,7 +101,7 @@ class TestAway:
         began = wall.monotonic()
         with pytest.raises(Away):
             await edge.link.ask("enter", {"token": "x"}, timeout_s=5)
-        assert wall.monotonic() - began < 0.1
+        assert wall.monotonic() - began < 2  # not the 5 s it was given
         assert not edge.link.online
         began = wall.monotonic()
         await edge.stop()
@@ -115,7 +115,7 @@ class TestAway:
         began = wall.monotonic()
         with pytest.raises(Away):
             await edge.link.ask("borrow", {}, timeout_s=5)
-        assert wall.monotonic() - began < 0.1
+        assert wall.monotonic() - began < 2  # not the 5 s it was given
         assert edge.link.state.connected
         hub.silent = False
         await until(lambda: edge.link.online)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
 import stat
 import sys
@@ -45,14 +46,16 @@ def refused(folder: Path, ports: str = "auto") -> DemoError:
 @pytest.fixture
 def taken() -> Iterator[int]:
     """A port that somebody listens on, as --ports can name it."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        while not 2000 < listener.getsockname()[1] < 64_000:
-            listener.close()
-            listener = socket.socket()
-            listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        yield listener.getsockname()[1]
+    # Below the range from which the system hands out ports, so that no test beside this one takes a neighbour of it.
+    while True:
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", random.randrange(10_000, 30_000)))
+            except OSError:
+                continue
+            listener.listen()
+            yield listener.getsockname()[1]
+            return
 
 
 @pytest.fixture(scope="module")
