@@ -40,6 +40,31 @@ class Role(StrEnum):
     BOTH = "BOTH"
 
 
+class Master(StrEnum):
+    """Which side's word counts for one kind of record of a member (domain §10)."""
+
+    TONGJIE = "TONGJIE"
+    ILS = "ILS"
+
+
+@dataclass(frozen=True, slots=True)
+class Mastership:
+    """Who is master of a member's own loans, readers, items and fees. Partner transactions are always ours."""
+
+    loans: Master = Master.TONGJIE
+    readers: Master = Master.TONGJIE
+    items: Master = Master.TONGJIE
+    fees: Master = Master.TONGJIE
+
+
+class LibraryStatus(StrEnum):
+    """A member's standing: LEAVING lends and borrows nothing new, LEFT is served with returns alone."""
+
+    ACTIVE = "ACTIVE"
+    LEAVING = "LEAVING"
+    LEFT = "LEFT"
+
+
 @dataclass(frozen=True, slots=True)
 class Library:
     """A legal member of the consortium."""
@@ -49,12 +74,21 @@ class Library:
     name_zh: str
     name_en: str
     tz: str = "Asia/Shanghai"
-    status: str = "ACTIVE"
+    status: LibraryStatus = LibraryStatus.ACTIVE
+    masters: Mastership = Mastership()
+
+
+class BranchKind(StrEnum):
+    """What a branch is: a staffed library, an unstaffed 24-hour library, a place that only takes returns."""
+
+    LIBRARY = "library"
+    ROUND_THE_CLOCK = "24h"
+    DROP = "drop"
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A place of a library. ``capacity`` in persons, 0 = not limited."""
+    """A place of a library. ``capacity`` in persons, 0 = not limited; ``geo`` is (latitude, longitude) in millionths of a degree."""
 
     id: str
     org: str
@@ -62,9 +96,10 @@ class Branch:
     name_en: str
     calendar_id: str
     capacity: int = 0
-    kind: str = "library"
+    kind: BranchKind = BranchKind.LIBRARY
     sort_hub: str | None = None
     anti_pass_back: bool = False
+    geo: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +121,11 @@ class CategoryMap:
 
 @dataclass(frozen=True, slots=True)
 class Staleness:
-    """How old facts may be, in milliseconds (domain §6)."""
+    """How old facts may be, in milliseconds, and what degraded facts still allow (domain §6).
+
+    ``offline_cap``: loans of a reader that the replica does not know yet, unless a rule says otherwise;
+    ``offline_max_value``: highest value of an item lent on degraded facts, 0 = not limited.
+    """
 
     policy_fresh_ms: int = 24 * 3_600_000
     policy_refuse_ms: int = 72 * 3_600_000
@@ -95,14 +134,54 @@ class Staleness:
     borrow_facts_fresh_ms: int = 15 * 60_000
     borrow_facts_refuse_ms: int = 8 * 3_600_000
     own_readers_fail_open: bool = True
+    offline_cap: int = 2
+    offline_max_value: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """Most partner readers inside at once and per day at one host; 0 = not limited."""
+    """What a host grants its partners' readers at most; 0 = not limited.
+
+    ``visitors_now`` inside at once, ``visits_per_day`` entries a day, ``loans_per_reader`` open at this host by one reader,
+    ``loans_per_lender`` open at this host by all readers under the agreement.
+    """
 
     visitors_now: int = 0
     visits_per_day: int = 0
+    loans_per_reader: int = 0
+    loans_per_lender: int = 0
+
+
+class FeeScheme(StrEnum):
+    """Who keeps what a partner's reader is charged: the lender, the reader's home, or nobody (no charges at all)."""
+
+    LENDER_KEEPS = "LENDER_KEEPS"
+    HOME_KEEPS = "HOME_KEEPS"
+    NONE = "NONE"
+
+
+class DebtRule(StrEnum):
+    """Who bears an item that a partner's reader lost: the reader's home, or whoever lent it."""
+
+    HOME_GUARANTEES = "HOME_GUARANTEES"
+    HOST_RISK = "HOST_RISK"
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """What of a reader the other party's staff may see (domain M3); a block's reason is never among it."""
+
+    name_at_desk: bool = False
+    initials_on_screen: bool = False
+    reader_no_at_desk: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long identity stays with visits, and with loans after they are settled, in days (domain M10)."""
+
+    visit_days: int = 30
+    loan_days: int = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +197,20 @@ class Agreement:
     status: AgreementStatus = AgreementStatus.ACTIVE
     category_map: tuple[CategoryMap, ...] = ()
     excluded_item_types: frozenset[str] = frozenset()
+    excluded_collections: frozenset[str] = frozenset()
     blackouts: tuple[Period, ...] = ()
     quotas: Quotas = Quotas()
     staleness: Staleness = Staleness()
+    fee_scheme: FeeScheme = FeeScheme.LENDER_KEEPS
+    debt_rule: DebtRule = DebtRule.HOME_GUARANTEES
+    disclosure: Disclosure = Disclosure()
+    retention: Retention = Retention()
     notice_days: int = 30
+
+    @property
+    def key(self) -> str:
+        """ID@VERSION: how a basis names it."""
+        return f"{self.id}@{self.version}"
 
     def covers(self, home: str, host: str) -> bool:
         """Whether readers of ``home`` are this agreement's concern at ``host``."""
@@ -144,7 +233,10 @@ ANY = "*"
 class PolicyRule:
     """A librarian's rule: what it matches on, and results that fall through to a less specific rule where None.
 
-    ``home``, ``owner`` and ``place`` name an org, a branch (place only), ``@group`` or ``*``; periods in days.
+    ``home``, ``owner`` and ``place`` name an org, a branch (place only), ``@group`` or ``*``; ages in whole years, both ends
+    included. Results: ``period_days`` or ``period_hours`` (equipment; hours count as they run, the calendar is not asked),
+    ``fine_per_day``, ``max_fine`` and ``deposit`` in fen, ``suspension_days`` per day overdue, ``condition_note`` asks for a note of
+    the item's condition at lending and return, ``returnable_at`` is "any" or "owner", ``return_to`` "owner" or "lending".
     """
 
     id: str
@@ -160,10 +252,17 @@ class PolicyRule:
     valid_to_ms: int | None = None
     lend: bool | None = None
     period_days: int | None = None
+    period_hours: int | None = None
     hard_due_ms: int | None = None
     renewals: int | None = None
     renew_window_days: int | None = None
     grace_days: int | None = None
+    fine_per_day: int | None = None
+    max_fine: int | None = None
+    suspension_days: int | None = None
+    deposit: int | None = None
+    condition_note: bool | None = None
+    holdable: bool | None = None
     returnable_at: str | None = None
     float_group: str | None = None
     return_to: str | None = None

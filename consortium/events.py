@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
+from consortium import schemas
 from consortium.identity import EventId, IdentityError, check_branch, check_node
 
 SCHEMA_VERSION = 1
@@ -33,14 +36,33 @@ class Kind(StrEnum):
     RENEW = "RENEW"
     RETURN = "RETURN"
     RECEIVE = "RECEIVE"
+    IN_USE = "IN_USE"
+    TRANSIT_BAGGED = "TRANSIT_BAGGED"
     TRANSIT_SENT = "TRANSIT_SENT"
+    TRANSIT_SEEN = "TRANSIT_SEEN"
+    TRANSIT_CANCELLED = "TRANSIT_CANCELLED"
+    ITEM_MARKED = "ITEM_MARKED"
+    LOAN_ENDED = "LOAN_ENDED"
+    LOAN_EXTENDED = "LOAN_EXTENDED"
+    ILS_OBSERVED = "ILS_OBSERVED"
+    HOLD_PLACED = "HOLD_PLACED"
+    HOLD_CANCELLED = "HOLD_CANCELLED"
+    HOLD_EXPIRED = "HOLD_EXPIRED"
     ENTRY = "ENTRY"
     EXIT = "EXIT"
+    VISIT_CLOSED = "VISIT_CLOSED"
     REFUSED = "REFUSED"
     TAG_WRITTEN = "TAG_WRITTEN"
     DEVICE = "DEVICE"
     BLOCK_SET = "BLOCK_SET"
     BLOCK_LIFTED = "BLOCK_LIFTED"
+    CARD_STATUS = "CARD_STATUS"
+    PIN_LOCKED = "PIN_LOCKED"
+    CHARGE_PAID = "CHARGE_PAID"
+    CHARGE_WAIVED = "CHARGE_WAIVED"
+    CLOCK_CORRECTED = "CLOCK_CORRECTED"
+    CONFLICT_SETTLED = "CONFLICT_SETTLED"
+    POLICY_PUBLISHED = "POLICY_PUBLISHED"
 
 
 class EventClass(StrEnum):
@@ -52,43 +74,76 @@ class EventClass(StrEnum):
 
 
 CLASS_OF: dict[Kind, EventClass] = {
-    Kind.CHECKOUT: EventClass.CIRCULATION,
-    Kind.RENEW: EventClass.CIRCULATION,
-    Kind.RETURN: EventClass.CIRCULATION,
-    Kind.RECEIVE: EventClass.CIRCULATION,
-    Kind.TRANSIT_SENT: EventClass.CIRCULATION,
-    Kind.TAG_WRITTEN: EventClass.CIRCULATION,
-    Kind.BLOCK_SET: EventClass.CIRCULATION,
-    Kind.BLOCK_LIFTED: EventClass.CIRCULATION,
+    **dict.fromkeys(Kind, EventClass.CIRCULATION),
     Kind.ENTRY: EventClass.VISIT,
     Kind.EXIT: EventClass.VISIT,
+    Kind.VISIT_CLOSED: EventClass.VISIT,
     Kind.REFUSED: EventClass.VISIT,
+    Kind.IN_USE: EventClass.PRESENCE,
     Kind.DEVICE: EventClass.PRESENCE,
 }
 
-ITEM_KINDS = frozenset({Kind.CHECKOUT, Kind.RENEW, Kind.RETURN, Kind.RECEIVE, Kind.TRANSIT_SENT})
-"""Events that an item's fold reads."""
+ITEM_KINDS = frozenset(
+    {
+        Kind.CHECKOUT,
+        Kind.RENEW,
+        Kind.RETURN,
+        Kind.RECEIVE,
+        Kind.IN_USE,
+        Kind.TRANSIT_BAGGED,
+        Kind.TRANSIT_SENT,
+        Kind.TRANSIT_SEEN,
+        Kind.TRANSIT_CANCELLED,
+        Kind.ITEM_MARKED,
+        Kind.LOAN_ENDED,
+        Kind.LOAN_EXTENDED,
+        Kind.ILS_OBSERVED,
+    }
+)
+"""Events that an item's fold reads, where they name an item."""
 
-VISIT_KINDS = frozenset({Kind.ENTRY, Kind.EXIT})
+VISIT_KINDS = frozenset({Kind.ENTRY, Kind.EXIT, Kind.VISIT_CLOSED})
 """Events that a visit's fold reads."""
 
-# Data fields each kind must carry: name -> type. More may be present; unknown ones are kept.
-_REQUIRED: dict[Kind, dict[str, type]] = {
-    Kind.CHECKOUT: {"item": list, "type": str, "home": str, "due": int},
-    Kind.RENEW: {"item": list, "home": str, "due": int},
-    Kind.RETURN: {"item": list, "route": dict, "code": str},
-    Kind.RECEIVE: {"item": list, "route": dict, "code": str},
-    Kind.TRANSIT_SENT: {"item": list, "to": str},
-    Kind.ENTRY: {"home": str, "class": str},
-    Kind.EXIT: {},
-    Kind.REFUSED: {"function": str, "codes": list},
-    Kind.TAG_WRITTEN: {"item": list, "secured": int, "ok": int},
-    Kind.DEVICE: {"state": str, "kind": str},
-    Kind.BLOCK_SET: {"block": str, "actions": list},
-    Kind.BLOCK_LIFTED: {"block": str},
-}
+HOLD_KINDS = frozenset({Kind.HOLD_PLACED, Kind.HOLD_CANCELLED, Kind.HOLD_EXPIRED})
+"""Events that are about a hold alone; an item's events move it too (``consortium.holds``)."""
 
-NEEDS_SUBJECT = frozenset({Kind.CHECKOUT, Kind.RENEW, Kind.ENTRY})
+SCHEMAS: dict[Kind, type[msgspec.Struct]] = {
+    Kind.CHECKOUT: schemas.Checkout,
+    Kind.RENEW: schemas.Renew,
+    Kind.RETURN: schemas.Return,
+    Kind.RECEIVE: schemas.Return,
+    Kind.IN_USE: schemas.InUse,
+    Kind.TRANSIT_BAGGED: schemas.TransitStep,
+    Kind.TRANSIT_SENT: schemas.TransitSent,
+    Kind.TRANSIT_SEEN: schemas.TransitStep,
+    Kind.TRANSIT_CANCELLED: schemas.TransitCancelled,
+    Kind.ITEM_MARKED: schemas.ItemMarked,
+    Kind.LOAN_ENDED: schemas.LoanEnded,
+    Kind.LOAN_EXTENDED: schemas.LoanExtended,
+    Kind.ILS_OBSERVED: schemas.IlsObserved,
+    Kind.HOLD_PLACED: schemas.HoldPlaced,
+    Kind.HOLD_CANCELLED: schemas.HoldEnded,
+    Kind.HOLD_EXPIRED: schemas.HoldEnded,
+    Kind.ENTRY: schemas.Entry,
+    Kind.EXIT: schemas.Exit,
+    Kind.VISIT_CLOSED: schemas.VisitClosed,
+    Kind.REFUSED: schemas.Refused,
+    Kind.TAG_WRITTEN: schemas.TagWritten,
+    Kind.DEVICE: schemas.DeviceState,
+    Kind.BLOCK_SET: schemas.BlockSet,
+    Kind.BLOCK_LIFTED: schemas.BlockLifted,
+    Kind.CARD_STATUS: schemas.CardStatusSet,
+    Kind.PIN_LOCKED: schemas.PinLocked,
+    Kind.CHARGE_PAID: schemas.ChargePaid,
+    Kind.CHARGE_WAIVED: schemas.ChargePaid,
+    Kind.CLOCK_CORRECTED: schemas.ClockCorrected,
+    Kind.CONFLICT_SETTLED: schemas.ConflictSettled,
+    Kind.POLICY_PUBLISHED: schemas.PolicyPublished,
+}
+"""The data each type must carry; what a schema does not name is kept and read by nobody."""
+
+NEEDS_SUBJECT = frozenset({Kind.CHECKOUT, Kind.RENEW, Kind.ENTRY, Kind.HOLD_PLACED, Kind.CARD_STATUS, Kind.PIN_LOCKED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +271,7 @@ def _typed(raw: dict[str, Any], name: str, kind: type) -> Any:
 
 
 def _check_data(kind: Kind, data: dict[str, Any]) -> None:
-    for name, wanted in _REQUIRED[kind].items():
-        if not isinstance(data.get(name), wanted):
-            raise EventError("EVENT_DATA", f"{kind.value} needs {name} of type {wanted.__name__}")
-    if "item" in data:
-        item = data["item"]
-        if len(item) != 2 or not all(isinstance(part, str) and 0 < len(part) <= 64 for part in item):
-            raise EventError("EVENT_DATA", "item is [owner, item_no]")
-    if kind in (Kind.RETURN, Kind.RECEIVE) and not isinstance(data["route"].get("action"), str):
-        raise EventError("EVENT_DATA", "route needs an action")
+    try:
+        msgspec.convert(data, SCHEMAS[kind])
+    except msgspec.ValidationError as error:
+        raise EventError("EVENT_DATA", f"{kind.value}: {error}") from error

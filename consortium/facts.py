@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from consortium.terms import Terms
+
 
 class Relation(StrEnum):
     """Whose something is, seen from the reader in front of the machine."""
@@ -112,6 +114,25 @@ class ItemFacts:
     reference: bool = False
     transit_to: str | None = None
     damaged: bool = False
+    collection: str = ""
+    transit_hold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoanFacts:
+    """The open loan of the item in hand, as the renewal function reads it. ``renewed``: how often already; ``mine``: it is this reader's.
+
+    ``basis`` names the agreements and rules the loan was made under; ``recalled`` that the owner wants the item back.
+    """
+
+    mine: bool
+    t_out: int
+    due: int
+    place: str
+    terms: Terms = Terms()
+    renewed: int = 0
+    basis: tuple[str, ...] = ()
+    recalled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +157,20 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class Sighting:
+    """Where this card was last seen besides here, and when (domain M6)."""
+
+    branch: str
+    t: int
+
+
+@dataclass(frozen=True, slots=True)
 class EnterFacts:
-    """Facts for ``may_enter``; occupancy and partner visitors are counts at the branch now."""
+    """Facts for ``may_enter``; occupancy and partner visitors are counts at the branch now.
+
+    ``elsewhere``: the card's last use at another branch; ``pin``: a PIN or code was verified with this presentation;
+    ``flooded``: this cardreader is being shown more than it may.
+    """
 
     device: Device
     known: Known
@@ -147,12 +180,15 @@ class EnterFacts:
     partner_visitors: int = 0
     visits_today: int = 0
     inside: bool = False
+    elsewhere: Sighting | None = None
+    flooded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class BorrowFacts:
     """Facts for ``may_borrow``; ``pin`` says whether a PIN or code was verified in this session, ``away`` that the hub
-    should have been asked and did not answer."""
+    should have been asked and did not answer, ``partner_loans`` how many loans the agreement's readers have open at this lender,
+    ``ils_refused`` that the ILS in charge of the loan said no."""
 
     device: Device
     known: Known
@@ -162,6 +198,22 @@ class BorrowFacts:
     pin: bool = False
     tag_agrees: bool = True
     away: bool = False
+    partner_loans: int = 0
+    elsewhere: Sighting | None = None
+    ils_refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RenewFacts:
+    """Facts for ``may_renew``: the reader (no card need be shown), the item and its open loan. ``away`` as in ``BorrowFacts``."""
+
+    device: Device
+    known: Known
+    reader: ReaderFacts | None
+    item: ItemFacts | None
+    loan: LoanFacts | None
+    away: bool = False
+    ils_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

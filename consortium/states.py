@@ -1,4 +1,4 @@
-"""Derived state: items, loans, transits, conflicts, visits as the folds make them (domain §2, §4, §5)."""
+"""Derived state: items, loans, transits, conflicts, visits, holds as the folds make them (domain §2, §4, §5)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from consortium.facts import ItemStatus
+from consortium.identity import org_of_branch
 
 
 class EndKind(StrEnum):
@@ -19,10 +20,12 @@ class EndKind(StrEnum):
 
 
 class TransitState(StrEnum):
-    """Where a transit stands; RECEIVED, CANCELLED, SUPERSEDED and LOST are terminal (domain §5)."""
+    """Where a transit stands (domain §5). OVERDUE is a flag that time sets, not a state."""
 
     REQUESTED = "REQUESTED"
+    BAGGED = "BAGGED"
     SENT = "SENT"
+    AT_HUB = "AT_HUB"
     MISROUTED = "MISROUTED"
     RECEIVED = "RECEIVED"
     CANCELLED = "CANCELLED"
@@ -43,7 +46,11 @@ class Fate(StrEnum):
 
 @dataclass(slots=True)
 class Loan:
-    """A loan; ``id`` is the id of its CHECKOUT event. ``due`` is never earlier than what was printed."""
+    """A loan; ``id`` is the id of its CHECKOUT event. ``due`` is never earlier than what was printed.
+
+    ``terms`` are what the rules promised (``consortium.terms``, plain); ``t_credit`` is when a drop box counts it as returned;
+    ``observed``: it happened inside a member's own ILS and we were told.
+    """
 
     id: str
     owner: str
@@ -62,16 +69,24 @@ class Loan:
     end_kind: EndKind | None = None
     end_event: str | None = None
     end_place: str | None = None
+    terms: dict[str, int] = field(default_factory=dict)
+    t_credit: int | None = None
+    observed: bool = False
 
     @property
     def open(self) -> bool:
         """Whether the item is still out."""
         return self.t_end is None
 
+    @property
+    def lender(self) -> str:
+        """The library of the branch that lent it."""
+        return org_of_branch(self.place)
+
 
 @dataclass(slots=True)
 class Transit:
-    """An item's journey between branches; ``id`` is the id of the event that opened it."""
+    """An item's journey between branches; ``id`` is the id of the event that opened it, ``hold_id`` the hold it travels for."""
 
     id: str
     owner: str
@@ -85,6 +100,8 @@ class Transit:
     t_sent: int | None = None
     t_end: int | None = None
     legs: list[str] = field(default_factory=list)
+    bag: str | None = None
+    hold_id: str | None = None
 
     @property
     def open(self) -> bool:
@@ -94,7 +111,7 @@ class Transit:
 
 @dataclass(slots=True)
 class Conflict:
-    """Facts that disagree; a person or a rule resolves it."""
+    """Facts that disagree; a person or a rule resolves it (``consortium.conflicts`` says who, how and by when)."""
 
     id: str
     kind: str
@@ -106,7 +123,11 @@ class Conflict:
 
 @dataclass(slots=True)
 class ItemHistory:
-    """An item's state and everything its events made, after folding in order up to ``last``."""
+    """An item's state and everything its events made, after folding in order up to ``last``.
+
+    ``hold_id``: the hold it lies on the shelf for; ``uses``: how often it was read in a library; ``last_unc`` and ``last_kind``: of the
+    last event that moved it; ``last_who``: that event's reader, where it had one.
+    """
 
     owner: str
     item_no: str
@@ -119,6 +140,13 @@ class ItemHistory:
     conflicts: list[Conflict] = field(default_factory=list)
     fates: dict[str, Fate] = field(default_factory=dict)
     last: tuple[int, str, str, int] = (0, "", "", 0)
+    hold_id: str | None = None
+    uses: int = 0
+    last_moved: tuple[int, str, str, int] = (0, "", "", 0)
+    last_unc: int = 0
+    last_kind: str = ""
+    last_who: str | None = None
+    last_back: tuple[int, str] = (0, "")
 
     def __post_init__(self) -> None:
         self.branch = self.branch or self.owner_branch
@@ -157,3 +185,39 @@ class Visit:
     t_out: int | None = None
     out_kind: OutKind | None = None
     out_event: str | None = None
+
+
+class HoldState(StrEnum):
+    """Where a hold stands; FILLED, CANCELLED and EXPIRED are terminal."""
+
+    WAITING = "WAITING"
+    IN_TRANSIT = "IN_TRANSIT"
+    READY = "READY"
+    FILLED = "FILLED"
+    CANCELLED = "CANCELLED"
+    EXPIRED = "EXPIRED"
+
+
+HOLD_OVER = frozenset({HoldState.FILLED, HoldState.CANCELLED, HoldState.EXPIRED})
+
+
+@dataclass(slots=True)
+class Hold:
+    """A reader's wish for an item; ``id`` is the hold's own id, which routes and loans name."""
+
+    id: str
+    owner: str
+    item_no: str
+    who: str
+    pickup: str
+    t: int
+    state: HoldState = HoldState.WAITING
+    expiry: int | None = None
+    t_ready: int | None = None
+    t_end: int | None = None
+    loan: str | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether somebody still waits."""
+        return self.state not in HOLD_OVER
