@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from consortium.agreement import Agreement, Branch, Group, Library, LimitSet, PolicyRule
+from consortium.agreement import Agreement, Branch, Group, Library, LibraryStatus, LimitSet, PolicyRule
 from consortium.calendar import Calendar
 
 MATCH_ORDER = ("agreement", "home", "category", "item_type", "owner", "place")
@@ -125,6 +125,11 @@ class Policy:
             value: str = getattr(rule, name)
             vector.append(2 if value == "*" else 1 if value.startswith("@") else 0)
         return (*vector, rule.id)
+
+    def is_active(self, org: str) -> bool:
+        """Whether a library is a member that lends and borrows; one that is leaving or has left only takes its returns."""
+        library = self.libraries.get(org)
+        return library is not None and library.status is LibraryStatus.ACTIVE
 
     def groups_of(self, member: str) -> frozenset[str]:
         """Names of the groups an org or branch belongs to."""

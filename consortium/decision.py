@@ -8,6 +8,7 @@ from typing import Any
 
 from consortium.facts import Known
 from consortium.reasons import text
+from consortium.terms import Terms
 
 
 class Outcome(StrEnum):
@@ -28,18 +29,19 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a returned item goes. ``action``: SHELVE, STAY, HOLD, TRANSIT, DESK or HOLD_HERE."""
+    """Where a returned item goes. ``action``: SHELVE, STAY, HOLD, TRANSIT, DESK or HOLD_HERE (``until`` then, ms UTC, where known)."""
 
     action: str
     dest: str
     via: str | None = None
     reason: str = "HOME"
     hold_id: str | None = None
+    until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One answer and why. ``codes`` in evaluation order; ``trace`` only when it was asked for."""
+    """One answer and why. ``codes`` in evaluation order; ``terms`` go into the CHECKOUT; ``trace`` only when it was asked for."""
 
     function: str
     outcome: Outcome
@@ -53,6 +55,7 @@ class Decision:
     basis: tuple[str, ...] = ()
     route: Route | None = None
     notes: tuple[str, ...] = ()
+    terms: Terms | None = None
     trace: tuple[str, ...] = field(default=(), compare=False)
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from consortium.terms import Terms
+from consortium.terms import NO_TERMS, Terms
 
 
 class Relation(StrEnum):
@@ -120,19 +120,19 @@ class ItemFacts:
 
 @dataclass(frozen=True, slots=True)
 class LoanFacts:
-    """The open loan of the item in hand, as the renewal function reads it. ``renewed``: how often already; ``mine``: it is this reader's.
+    """The open loan of the item in hand; ``mine``: it is this reader's; ``renewed``: how often already.
 
-    ``basis`` names the agreements and rules the loan was made under; ``recalled`` that the owner wants the item back.
+    ``recalled``: the owner wants the item back; ``unsynced``: renewals that the replica does not know yet.
     """
 
     mine: bool
     t_out: int
     due: int
     place: str
-    terms: Terms = Terms()
+    terms: Terms = NO_TERMS
     renewed: int = 0
-    basis: tuple[str, ...] = ()
     recalled: bool = False
+    unsynced: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +218,10 @@ class RenewFacts:
 
 @dataclass(frozen=True, slots=True)
 class ReturnFacts:
-    """Facts for ``accept_return``: the item, the holds waiting for it, and when its loan began."""
+    """Facts for ``accept_return``: the item, the holds waiting for it, whether the machine can hand it back.
+
+    ``float_room``: the float group has room here; ``transfer_open``: the courier runs, else again from ``transfer_opens``.
+    """
 
     device: Device
     known: Known
@@ -227,6 +230,7 @@ class ReturnFacts:
     can_hand_back: bool = False
     float_room: bool = False
     transfer_open: bool = True
+    transfer_opens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

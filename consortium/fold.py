@@ -1,222 +1,259 @@
 """The refold: state as a pure fold over an item's (or visit's) events in corrected time (domain §4).
 
 ``apply`` takes the next event in order; ``fold_item`` takes any order, with doubles, and gives the same state. Nothing is
-read but the item's own events: what a decision found travels in the event.
+read but the item's own events: what a decision found travels in the event. What an event does is a row of ``consortium.machines``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from consortium.events import Event, Kind
+from consortium.calendar import DAY_MS
+from consortium.effects import EFFECTS, Logged, conflict, who_of
+from consortium.events import ITEM_KINDS, Event, Kind, encode
 from consortium.facts import ItemStatus
-from consortium.states import (
-    Conflict,
-    EndKind,
-    Fate,
-    ItemHistory,
-    Loan,
-    OutKind,
-    Transit,
-    TransitState,
-    Visit,
-)
+from consortium.machines import ITEM, Guard, Row
+from consortium.states import Conflict, ItemHistory, Loan, OutKind, Visit
+
+__all__ = ["DUPLICATE_SCAN_MS", "Logged", "apply", "fold_item", "fold_visits", "sift"]
 
 DUPLICATE_SCAN_MS = 120_000
 """A second CHECKOUT of the same item, reader and machine within this time is a double scan."""
 
+DOUBLE_RETURN_MS = DAY_MS
+"""An item handed in at two branches within this time, without a loan between, was handed in once too often."""
+
 
 @dataclass(frozen=True, slots=True)
-class Logged:
-    """An event as the hub logged it: with the reader it was about, resolved (None = nobody or erased)."""
+class Sifted:
+    """Events once each, in order. ``doubles``: CHECKOUTs re-issued; ``forks``: ids that two different events claim."""
 
-    event: Event
-    who: str | None = None
+    kept: list[Logged]
+    doubles: list[str]
+    forks: list[str]
+
+
+def sift(events: Iterable[Logged]) -> Sifted:
+    """Events once each, in their total order, whatever the order and number they came in.
+
+    The same event re-issued under a new epoch is the same event. Of two different events under one id the one whose body sorts
+    first is kept, so that the result does not depend on which came first.
+    """
+    kept: dict[str, Logged] = {}
+    doubles: set[str] = set()
+    forks: set[str] = set()
+    for logged in events:
+        event = logged.event
+        name = str(event.id)
+        root = event.reissue_of or name
+        before = kept.get(root)
+        if before is None:
+            kept[root] = logged
+        elif str(before.event.id) != name:
+            kept[root], double = (logged, before) if _earlier(logged, before, root) else (before, logged)
+            if double.event.kind is Kind.CHECKOUT:
+                doubles.add(str(double.event.id))
+        elif before.event == event:
+            if before.who is None:
+                kept[root] = logged  # the same event, its reader known by now
+        else:
+            forks.add(name)
+            kept[root] = min(before, logged, key=lambda one: encode(one.event))
+    ordered = sorted(kept.values(), key=lambda logged: logged.event.order)
+    return Sifted(ordered, sorted(doubles - {str(one.event.id) for one in ordered}), sorted(forks))
+
+
+def _earlier(first: Logged, second: Logged, root: str) -> bool:
+    """Which of an event and its re-issue stands for both: the original where it is held, else the first in order."""
+    return (str(first.event.id) != root, first.event.order) < (str(second.event.id) != root, second.event.order)
 
 
 def fold_item(owner: str, item_no: str, owner_branch: str, events: Iterable[Logged]) -> ItemHistory:
     """An item's history from its events in any order, doubled or not."""
+    sifted = sift(events)
     history = ItemHistory(owner, item_no, owner_branch)
-    for logged in _in_order(events):
+    for name in sifted.forks:
+        at = next(one.event.t_eff for one in sifted.kept if str(one.event.id) == name)
+        history.conflicts.append(Conflict(f"CF_EVENT_FORK:{name}", "CF_EVENT_FORK", owner, item_no, [name], at))
+    for logged in sifted.kept:
         apply(history, logged)
+    history.doubles = sifted.doubles
     return history
 
 
-def _in_order(events: Iterable[Logged]) -> list[Logged]:
-    return sorted({logged.event.id: logged for logged in events}.values(), key=lambda logged: logged.event.order)
-
-
 def apply(history: ItemHistory, logged: Logged) -> None:
-    """Fold the next event, in order, into the history. Raises ValueError where it comes before the last one folded."""
+    """Fold the next event, in order, into the history. Raises ValueError where it comes before the last one folded.
+
+    A re-issued event may be one that was folded before: give it to ``fold_item`` or ``consortium.timeline`` with the others.
+    """
     event = logged.event
-    if event.order <= history.last:
+    order = event.order
+    if order <= history.last:
         raise ValueError("events are folded in order; refold the item from its start")
-    history.last = event.order
-    _HANDLERS[event.kind](history, logged)
-
-
-def _who(logged: Logged) -> str:
-    # An erased reader still differs from any other: the commitment in the body stays.
-    return logged.who or f"erased:{logged.event.subject or logged.event.id}"
-
-
-def _checkout(history: ItemHistory, logged: Logged) -> None:
-    event = logged.event
-    event_id = str(event.id)
-    who = _who(logged)
-    loan = history.loan
-    if loan is not None:
-        if loan.who == who:
-            if loan.device == event.device and event.t_eff - loan.t_out <= DUPLICATE_SCAN_MS:
-                history.fates[event_id] = Fate.DUPLICATE
-                return
-            loan.due = max(loan.due, event.data["due"])
-            loan.renewals.append(event_id)
-            history.fates[event_id] = Fate.RENEWAL
+    history.last = order
+    kind = event.kind
+    for guard, effect, target in _TABLE.get((history.status, kind), ()):
+        if guard is None or guard(history, logged):
+            if kind in _MOVERS:
+                _note_order(history, event)
+            effect(history, logged)
+            if target is not None:
+                history.status = target
             return
-        _end_loan(loan, event, EndKind.IMPLIED_RETURN)
-        _conflict(history, "CF_IMPLIED_RETURN", event, [loan.id, event_id])
-    transit = history.transit
-    if transit is not None:
-        transit.state = TransitState.SUPERSEDED
-        transit.t_end = event.t_eff
-    history.loans.append(
-        Loan(
-            id=event_id,
-            owner=history.owner,
-            item_no=history.item_no,
-            item_type=event.data["type"],
-            who=who,
-            home=event.data["home"],
-            place=event.branch,
-            device=event.device,
-            t_out=event.t_eff,
-            due=event.data["due"],
-            basis=list(event.data.get("basis", ())),
-            flags=list(event.data.get("flags", ())),
-        )
+
+
+# --- guards: what must hold for a row of the table ---
+
+
+def _loan_of(history: ItemHistory, logged: Logged) -> Loan | None:
+    """The open loan, where it is this event's reader's."""
+    loan = history.loan
+    return loan if loan is not None and loan.who == who_of(logged) else None
+
+
+def _double_scan(history: ItemHistory, logged: Logged) -> bool:
+    device, at = history.scan
+    event = logged.event
+    near = device == event.device and event.t_eff - at <= DUPLICATE_SCAN_MS
+    return near and _loan_of(history, logged) is not None
+
+
+def _renewable(history: ItemHistory, logged: Logged) -> bool:
+    """Whether the loan's own terms allow this renewal; loans without terms (imported, older) leave it to the decision."""
+    loan = _loan_of(history, logged)
+    if loan is None:
+        return False
+    event = logged.event
+    if not loan.terms or event.data.get("override"):
+        return True
+    terms = loan.terms
+    window = terms.get("renew_window_days", 0) * DAY_MS
+    return (
+        len(loan.renewals) < terms.get("renewals", 0)
+        and event.t_eff <= loan.due + terms.get("grace_days", 0) * DAY_MS
+        and (not window or event.t_eff >= loan.due - window)
     )
-    history.fates[event_id] = Fate.LOAN
-    history.status = ItemStatus.ON_LOAN
-    history.branch = event.branch
 
 
-def _renew(history: ItemHistory, logged: Logged) -> None:
-    loan = history.loan
-    if loan is None or loan.who != _who(logged):
-        _conflict(history, "CF_RENEW_NOT_ALLOWED", logged.event, [str(logged.event.id)])
-        return
-    loan.due = max(loan.due, logged.event.data["due"])
-    loan.renewals.append(str(logged.event.id))
+def _has_loan(history: ItemHistory, logged: Logged) -> bool:
+    return history.loan is not None
 
 
-def _return(history: ItemHistory, logged: Logged) -> None:
+def _at_destination(history: ItemHistory, logged: Logged) -> bool:
+    transit = history.transit
+    return transit is not None and logged.event.branch == transit.to
+
+
+def _sent_on(history: ItemHistory, logged: Logged) -> bool:
+    return history.transit is not None and logged.event.data["route"]["action"] == "TRANSIT"
+
+
+def _moved_after_return(history: ItemHistory, logged: Logged) -> bool:
+    branch, at = history.back
     event = logged.event
-    loan = history.loan
-    if loan is not None:
-        _end_loan(loan, event, EndKind.RETURN)
-    elif history.status is ItemStatus.IN_TRANSIT:
-        _arrive(history, event)
-        return
-    elif history.branch != event.branch:
-        _conflict(history, "CF_RETURN_NO_LOAN", event, [str(event.id)])
-    _route(history, event)
+    return bool(branch) and branch != event.branch != history.branch and event.t_eff - at <= DOUBLE_RETURN_MS
 
 
-def _receive(history: ItemHistory, logged: Logged) -> None:
-    if history.loan is not None or history.status is not ItemStatus.IN_TRANSIT:
-        _return(history, logged)
-        return
-    _arrive(history, logged.event)
+def _elsewhere(history: ItemHistory, logged: Logged) -> bool:
+    return history.branch != logged.event.branch
 
 
-def _arrive(history: ItemHistory, event: Event) -> None:
-    transit = history.transit
-    if transit is not None:
-        if event.branch == transit.to:
-            transit.state = TransitState.RECEIVED
-            transit.t_end = event.t_eff
-        elif event.data["route"]["action"] == "TRANSIT":
-            # Seen at a branch it was not going to: the same journey goes on from here.
-            transit.legs.append(event.branch)
-            transit.state = TransitState.MISROUTED
-            transit.to = event.data["route"]["dest"]
-            history.branch = event.branch
-            return
-        else:
-            transit.state = TransitState.CANCELLED
-            transit.t_end = event.t_eff
-    _route(history, event)
+def _ils(what: str) -> Callable[[ItemHistory, Logged], bool]:
+    return lambda history, logged: logged.event.data.get("what") == what
 
 
-def _sent(history: ItemHistory, logged: Logged) -> None:
-    transit = history.transit
-    if transit is not None:
-        transit.state = TransitState.SENT
-        transit.t_sent = logged.event.t_eff
+def _mark_of(event: Event) -> str | None:
+    """What an event says became of the item: staff's mark, or the status in a member's ILS."""
+    data = event.data
+    if event.kind is Kind.ILS_OBSERVED:
+        return data.get("status") if data["what"] == "ITEM" else None
+    return str(data["mark"])
 
 
-def _route(history: ItemHistory, event: Event) -> None:
-    route = event.data["route"]
-    action = route["action"]
-    history.branch = event.branch
-    if action == "TRANSIT":
-        history.status = ItemStatus.IN_TRANSIT
-        history.transits.append(
-            Transit(
-                id=str(event.id),
-                owner=history.owner,
-                item_no=history.item_no,
-                start=event.branch,
-                to=route["dest"],
-                reason=route.get("reason", "HOME"),
-                state=TransitState.REQUESTED,
-                t_open=event.t_eff,
-                via=route.get("via"),
-            )
-        )
-    elif action == "HOLD":
-        history.status = ItemStatus.HOLD_SHELF
-    elif action == "DESK":
-        history.status = ItemStatus.EXCEPTION
-    elif action == "HOLD_HERE":
-        history.status = ItemStatus.RETURNED_AT
-    else:
-        history.status = ItemStatus.SHELVED
-        if action == "STAY":
-            history.circ_branch = event.branch
+def _marked(mark: str) -> Callable[[ItemHistory, Logged], bool]:
+    return lambda history, logged: _mark_of(logged.event) == mark
 
 
-def _end_loan(loan: Loan, event: Event, kind: EndKind) -> None:
-    loan.t_end = max(event.t_eff, loan.t_out)
-    loan.end_kind = kind
-    loan.end_event = str(event.id)
-    loan.end_place = event.branch
+def _claimable(history: ItemHistory, logged: Logged) -> bool:
+    return logged.event.data["mark"] == "CLAIMED_RETURNED" and history.loan is not None
 
 
-def _conflict(history: ItemHistory, kind: str, event: Event, events: list[str]) -> None:
-    history.conflicts.append(Conflict(f"{kind}:{event.id}", kind, history.owner, history.item_no, events, event.t_eff))
+def _paid(history: ItemHistory, logged: Logged) -> bool:
+    return logged.event.data["end"] == "LOST_PAID" and history.loan is not None
 
 
-_HANDLERS = {
-    Kind.CHECKOUT: _checkout,
-    Kind.RENEW: _renew,
-    Kind.RETURN: _return,
-    Kind.RECEIVE: _receive,
-    Kind.TRANSIT_SENT: _sent,
+_GUARDS: dict[Guard, Callable[[ItemHistory, Logged], bool] | None] = {
+    Guard.ALWAYS: None,
+    Guard.DOUBLE_SCAN: _double_scan,
+    Guard.RENEWABLE: _renewable,
+    Guard.SAME_READER: lambda history, logged: _loan_of(history, logged) is not None,
+    Guard.HAS_LOAN: _has_loan,
+    Guard.AT_DESTINATION: _at_destination,
+    Guard.SENT_ON: _sent_on,
+    Guard.MOVED_AFTER_RETURN: _moved_after_return,
+    Guard.ELSEWHERE: _elsewhere,
+    Guard.ILS_LOAN: _ils("LOAN"),
+    Guard.ILS_RENEWAL: lambda history, logged: logged.event.data["what"] == "RENEWAL" and history.loan is not None,
+    Guard.ILS_RETURN: _ils("RETURN"),
+    Guard.MARK_MISSING: _marked("MISSING"),
+    Guard.MARK_LOST: _marked("LOST"),
+    Guard.MARK_CLAIMED: _claimable,
+    Guard.MARK_WITHDRAWN: _marked("WITHDRAWN"),
+    Guard.MARK_FOUND: _marked("FOUND"),
+    Guard.MARK_DAMAGED: _marked("DAMAGED"),
+    Guard.LOST_PAID: _paid,
 }
+
+_Compiled = tuple[
+    Callable[[ItemHistory, Logged], bool] | None, Callable[[ItemHistory, Logged], None], ItemStatus | None
+]
+
+
+def _compile() -> dict[tuple[ItemStatus, Kind], tuple[_Compiled, ...]]:
+    table: dict[tuple[ItemStatus, Kind], list[_Compiled]] = {}
+    for row in ITEM:
+        for status in row.sources:
+            table.setdefault((status, row.event), []).append(_compiled(row))
+    return {key: tuple(rows) for key, rows in table.items()}
+
+
+def _compiled(row: Row) -> _Compiled:
+    return _GUARDS[row.guard], EFFECTS[row.effect], row.target
+
+
+_TABLE = _compile()
+
+# --- doubtful order ---
+
+_MOVERS = frozenset(
+    {Kind.CHECKOUT, Kind.RETURN, Kind.RECEIVE, Kind.TRANSIT_SENT, Kind.ITEM_MARKED, Kind.LOAN_ENDED, Kind.ILS_OBSERVED}
+)
+assert _MOVERS <= ITEM_KINDS
+
+
+def _note_order(history: ItemHistory, event: Event) -> None:
+    """Two events of different nodes closer than their clocks can tell: which came first is a person's to say."""
+    at, unc, node, name = history.moved
+    if node and node != event.node and event.t_eff - at <= unc + event.t_unc:
+        conflict(history, "CF_ORDER_AMBIGUOUS", event, [name, str(event.id)])
+    history.moved = (event.t_eff, event.t_unc, event.node, str(event.id))
+
+
+# --- visits ---
 
 
 def fold_visits(events: Iterable[Logged]) -> list[Visit]:
-    """Visits of one reader at one branch from ENTRY and EXIT events in any order; an EXIT without a visit changes nothing."""
+    """Visits of one reader at one branch from ENTRY, EXIT and VISIT_CLOSED in any order; an end without a visit changes nothing."""
     visits: list[Visit] = []
-    for logged in _in_order(events):
+    for logged in sift(events).kept:
         event = logged.event
         current = visits[-1] if visits and visits[-1].t_out is None else None
+        if event.kind is Kind.VISIT_CLOSED and (current is None or current.id != event.data["visit"]):
+            continue
         if current is not None:
             current.t_out = event.t_eff
-            current.out_kind = OutKind.EXIT if event.kind is Kind.EXIT else OutKind.NEXT_ENTRY
+            current.out_kind = _OUT[event.kind]
             current.out_event = str(event.id)
         if event.kind is Kind.ENTRY:
             visits.append(
@@ -224,10 +261,13 @@ def fold_visits(events: Iterable[Logged]) -> list[Visit]:
                     id=str(event.id),
                     branch=event.branch,
                     gate=event.device,
-                    who=_who(logged),
+                    who=who_of(logged),
                     home=event.data["home"],
                     visitor_class=event.data["class"],
                     t_in=event.t_eff,
                 )
             )
     return visits
+
+
+_OUT = {Kind.EXIT: OutKind.EXIT, Kind.ENTRY: OutKind.NEXT_ENTRY, Kind.VISIT_CLOSED: OutKind.INFERRED_CLOSE}

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from consortium.agreement import LimitScope, LimitSet
+from collections.abc import Sequence
+
+from consortium.agreement import Agreement, FeeScheme, LimitScope, LimitSet
 from consortium.bundle import Policy
 from consortium.calendar import DAY_MS
 from consortium.facts import ItemFacts, ReaderFacts
 from consortium.rules import Resolved
+from consortium.terms import Terms
+
+HOUR_MS = 3_600_000
 
 
 def _limit_counts(limit: LimitSet, policy: Policy, reader: ReaderFacts, here: str) -> tuple[int, int]:
@@ -49,9 +54,36 @@ def limit_codes(policy: Policy, reader: ReaderFacts, item: ItemFacts, here: str,
     return codes
 
 
-def due_date(policy: Policy, rule: Resolved, place: str, now: int, ends: list[int | None]) -> int:
-    """Due instant: period over the lending branch's calendar, then capped by hard due date and by what ends; never past."""
+def terms_of(rule: Resolved, agreements: Sequence[Agreement] = ()) -> Terms:
+    """What a loan under this rule promises. Where an agreement knows no charges, there are none."""
+    free = any(agreement.fee_scheme is FeeScheme.NONE for agreement in agreements)
+    by_hours = rule.period_hours is not None
+    return Terms(
+        period_days=0 if by_hours else rule.period_days or 0,
+        period_hours=rule.period_hours or 0,
+        renewals=rule.renewals or 0,
+        renew_window_days=rule.renew_window_days or 0,
+        grace_days=rule.grace_days or 0,
+        fine_per_day=0 if free else rule.fine_per_day or 0,
+        max_fine=rule.max_fine or 0,
+        suspension_days=rule.suspension_days or 0,
+        deposit=rule.deposit or 0,
+    )
+
+
+def due_date(
+    policy: Policy, terms: Terms, hard_due_ms: int | None, place: str, now: int, ends: Sequence[int | None]
+) -> int:
+    """Due instant: the period over the lending branch's calendar, then capped by hard due date and by what ends; never past.
+
+    Days end with an open day; hours run as they are and, where they end behind closed doors, until the doors open again.
+    """
     calendar = policy.calendar_of(place)
-    due = calendar.end_of_open_day(now + (rule.period_days or 0) * DAY_MS)
-    caps = [end for end in (rule.hard_due_ms, *ends) if end is not None and end > now]
+    if terms.period_hours:
+        due = now + terms.period_hours * HOUR_MS
+        if not calendar.is_open(due):
+            due = calendar.next_opening(due) or due
+    else:
+        due = calendar.end_of_open_day(now + terms.period_days * DAY_MS)
+    caps = [end for end in (hard_due_ms, *ends) if end is not None and end > now]
     return min([due, *caps])

@@ -12,11 +12,15 @@ from typing import Any
 import msgspec
 
 from consortium.decision import Decision
-from consortium.facts import BorrowFacts, EnterFacts, Known, ReturnFacts
+from consortium.facts import BorrowFacts, EnterFacts, Known, RenewFacts, ReturnFacts
 
-_TYPES: dict[str, type[EnterFacts] | type[BorrowFacts] | type[ReturnFacts]] = {
+Facts = EnterFacts | BorrowFacts | RenewFacts | ReturnFacts
+"""What a decision can be made from."""
+
+_TYPES: dict[str, type[Facts]] = {
     "enter": EnterFacts,
     "borrow": BorrowFacts,
+    "renew": RenewFacts,
     "return": ReturnFacts,
 }
 _ELSEWHERE = frozenset({"known"})
@@ -44,7 +48,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def record(decision: Decision, facts: EnterFacts | BorrowFacts | ReturnFacts, now: int) -> dict[str, Any]:
+def record(decision: Decision, facts: Facts, now: int) -> dict[str, Any]:
     """The decision with its facts and its instant, as it goes into an event: integers, strings, lists and objects only.
 
     ``k`` holds the ages of policy, cards, blocks, loans and items at that instant, ms.
@@ -57,7 +61,7 @@ def record(decision: Decision, facts: EnterFacts | BorrowFacts | ReturnFacts, no
     return out
 
 
-def facts_of(recorded: dict[str, Any]) -> EnterFacts | BorrowFacts | ReturnFacts:
+def facts_of(recorded: dict[str, Any]) -> Facts:
     """The facts a recorded decision was made from; raises msgspec.ValidationError where the record is not one."""
     known = Known(*(recorded["t"] - age for age in recorded["k"]))
     raw = dict(recorded["facts"], known=msgspec.to_builtins(known))

@@ -10,10 +10,17 @@ from consortium.bundle import Policy
 RESULTS = (
     "lend",
     "period_days",
+    "period_hours",
     "hard_due_ms",
     "renewals",
     "renew_window_days",
     "grace_days",
+    "fine_per_day",
+    "max_fine",
+    "suspension_days",
+    "deposit",
+    "condition_note",
+    "holdable",
     "returnable_at",
     "float_group",
     "return_to",
@@ -42,10 +49,17 @@ class Resolved:
 
     lend: bool | None = None
     period_days: int | None = None
+    period_hours: int | None = None
     hard_due_ms: int | None = None
     renewals: int | None = None
     renew_window_days: int | None = None
     grace_days: int | None = None
+    fine_per_day: int | None = None
+    max_fine: int | None = None
+    suspension_days: int | None = None
+    deposit: int | None = None
+    condition_note: bool | None = None
+    holdable: bool | None = None
     returnable_at: str | None = None
     float_group: str | None = None
     return_to: str | None = None

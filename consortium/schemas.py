@@ -243,7 +243,7 @@ class ChargePaid(_About, frozen=True, kw_only=True):
 
 
 class ClockCorrected(msgspec.Struct, frozen=True):
-    """A better measurement of a node's clock: events ``first`` to ``last`` of that epoch happened at t_dev + offset, ± unc (domain §1)."""
+    """A node's clock measured better: events ``first`` to ``last`` of that epoch happened at t_dev + offset, ± unc (domain §1)."""
 
     node: Annotated[str, Meta(min_length=1, max_length=64)]
     epoch: Annotated[str, Meta(min_length=1, max_length=64)]

@@ -33,6 +33,8 @@ def find_agreement(
     covering = policy.covering(reader.home, host)
     if not covering:
         return None, ["AGR_NONE"]
+    if not (policy.is_active(reader.home) and policy.is_active(host)):
+        return None, ["AGR_ENDED"]  # one of the two is leaving the consortium
     naming = [a for a in covering if a.shared_category(reader.home, reader.category) is not None]
     if not naming:
         standing = [_agreement_standing(a, now) for a in covering]

@@ -26,6 +26,7 @@ class TransitState(StrEnum):
     BAGGED = "BAGGED"
     SENT = "SENT"
     AT_HUB = "AT_HUB"
+    ARRIVED = "ARRIVED"
     MISROUTED = "MISROUTED"
     RECEIVED = "RECEIVED"
     CANCELLED = "CANCELLED"
@@ -125,8 +126,9 @@ class Conflict:
 class ItemHistory:
     """An item's state and everything its events made, after folding in order up to ``last``.
 
-    ``hold_id``: the hold it lies on the shelf for; ``uses``: how often it was read in a library; ``last_unc`` and ``last_kind``: of the
-    last event that moved it; ``last_who``: that event's reader, where it had one.
+    ``hold_id``: the hold it lies on the shelf for. ``uses``: how often it was read in a library. ``scan``: machine and time of the last
+    CHECKOUT that was no double scan. ``moved``: time, uncertainty, node and id of the last event that told where the item is.
+    ``back``: where and when it was last handed in. ``doubles``: CHECKOUTs that were re-issued and folded once.
     """
 
     owner: str
@@ -142,11 +144,10 @@ class ItemHistory:
     last: tuple[int, str, str, int] = (0, "", "", 0)
     hold_id: str | None = None
     uses: int = 0
-    last_moved: tuple[int, str, str, int] = (0, "", "", 0)
-    last_unc: int = 0
-    last_kind: str = ""
-    last_who: str | None = None
-    last_back: tuple[int, str] = (0, "")
+    scan: tuple[str, int] = ("", 0)
+    moved: tuple[int, int, str, str] = (0, 0, "", "")
+    back: tuple[str, int] = ("", 0)
+    doubles: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.branch = self.branch or self.owner_branch

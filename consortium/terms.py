@@ -56,6 +56,10 @@ class Terms:
         return self.grace_days * DAY_MS
 
 
+NO_TERMS = Terms()
+"""Nothing was promised: an imported loan, or one of an older event."""
+
+
 def _length(terms: Terms) -> int:
     return terms.period_days * 24 + terms.period_hours
 
