@@ -28,25 +28,27 @@ class Logged:
 
 def who_of(logged: Logged) -> str:
     """The reader of an event. An erased one still differs from any other: the commitment in the body stays."""
-    return logged.who or f"erased:{logged.event.subject or logged.event.id}"
+    return logged.who or f"erased:{logged.event.subject or logged.event.name}"
 
 
 def conflict(history: ItemHistory, kind: str, event: Event, events: list[str]) -> None:
     """Note that facts disagree."""
-    history.conflicts.append(Conflict(f"{kind}:{event.id}", kind, history.owner, history.item_no, events, event.t_eff))
+    history.conflicts.append(
+        Conflict(f"{kind}:{event.name}", kind, history.owner, history.item_no, events, event.t_eff)
+    )
 
 
 # --- loans ---
 
 
 def _duplicate(history: ItemHistory, logged: Logged) -> None:
-    history.fates[str(logged.event.id)] = Fate.DUPLICATE
+    history.fates[logged.event.name] = Fate.DUPLICATE
 
 
 def _open_loan(history: ItemHistory, logged: Logged) -> None:
     event = logged.event
     data = event.data
-    event_id = str(event.id)
+    event_id = event.name
     _leave_transit(history, event, TransitState.SUPERSEDED)
     history.loans.append(
         Loan(
@@ -78,7 +80,7 @@ def _next_loan(history: ItemHistory, logged: Logged) -> None:
     assert loan is not None
     event = logged.event
     _end_loan(loan, event, EndKind.IMPLIED_RETURN)
-    conflict(history, "CF_IMPLIED_RETURN", event, [loan.id, str(event.id)])
+    conflict(history, "CF_IMPLIED_RETURN", event, [loan.id, event.name])
     _open_loan(history, logged)
 
 
@@ -86,7 +88,7 @@ def _renew(history: ItemHistory, logged: Logged) -> None:
     loan = history.loan
     assert loan is not None
     event = logged.event
-    event_id = str(event.id)
+    event_id = event.name
     loan.due = max(loan.due, event.data["due"])
     loan.renewals.append(event_id)
     if event.kind is Kind.CHECKOUT:  # the item was scanned again
@@ -96,11 +98,11 @@ def _renew(history: ItemHistory, logged: Logged) -> None:
 
 def _renew_disputed(history: ItemHistory, logged: Logged) -> None:
     _renew(history, logged)
-    conflict(history, "CF_RENEW_NOT_ALLOWED", logged.event, [str(logged.event.id)])
+    conflict(history, "CF_RENEW_NOT_ALLOWED", logged.event, [logged.event.name])
 
 
 def _renew_nobodys(history: ItemHistory, logged: Logged) -> None:
-    conflict(history, "CF_RENEW_NOT_ALLOWED", logged.event, [str(logged.event.id)])
+    conflict(history, "CF_RENEW_NOT_ALLOWED", logged.event, [logged.event.name])
 
 
 def _extend(history: ItemHistory, logged: Logged) -> None:
@@ -112,7 +114,7 @@ def _extend(history: ItemHistory, logged: Logged) -> None:
 def _end_loan(loan: Loan, event: Event, kind: EndKind) -> None:
     loan.t_end = max(event.t_eff, loan.t_out)
     loan.end_kind = kind
-    loan.end_event = str(event.id)
+    loan.end_event = event.name
     loan.end_place = event.branch
     credit = event.data.get("t_credit")
     if credit is not None:
@@ -137,7 +139,7 @@ def _ils_loan(history: ItemHistory, logged: Logged) -> None:
     event = logged.event
     data = event.data
     loan = history.loan
-    who = logged.who or f"ils:{event.id}"
+    who = logged.who or f"ils:{event.name}"
     if loan is not None and loan.who == who:
         loan.due = max(loan.due, data.get("due") or 0)
         return
@@ -146,7 +148,7 @@ def _ils_loan(history: ItemHistory, logged: Logged) -> None:
     _leave_transit(history, event, TransitState.SUPERSEDED)
     history.loans.append(
         Loan(
-            id=str(event.id),
+            id=event.name,
             owner=history.owner,
             item_no=history.item_no,
             item_type=data.get("type", ""),
@@ -208,12 +210,12 @@ def _misroute(history: ItemHistory, logged: Logged) -> None:
 
 
 def _double_return(history: ItemHistory, logged: Logged) -> None:
-    conflict(history, "CF_DOUBLE_RETURN", logged.event, [str(logged.event.id)])
+    conflict(history, "CF_DOUBLE_RETURN", logged.event, [logged.event.name])
     _route(history, logged)
 
 
 def _return_no_loan(history: ItemHistory, logged: Logged) -> None:
-    conflict(history, "CF_RETURN_NO_LOAN", logged.event, [str(logged.event.id)])
+    conflict(history, "CF_RETURN_NO_LOAN", logged.event, [logged.event.name])
     _route(history, logged)
 
 
@@ -244,7 +246,7 @@ def _route(history: ItemHistory, logged: Logged) -> None:
     elif action == "STAY":
         history.circ_branch = event.branch
     elif action == "DESK" and route.get("reason") == "UNKNOWN":
-        conflict(history, "CF_UNKNOWN_ITEM", event, [str(event.id)])
+        conflict(history, "CF_UNKNOWN_ITEM", event, [event.name])
 
 
 # --- transits ---
@@ -260,7 +262,7 @@ def _open_transit(
     hold_id: str | None = None,
 ) -> Transit:
     transit = Transit(
-        id=str(event.id), owner=history.owner, item_no=history.item_no, start=event.branch, to=to, reason=reason,
+        id=event.name, owner=history.owner, item_no=history.item_no, start=event.branch, to=to, reason=reason,
         state=state, t_open=event.t_eff, via=via, hold_id=hold_id,
     )  # fmt: skip
     history.transits.append(transit)

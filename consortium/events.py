@@ -149,7 +149,7 @@ NEEDS_SUBJECT = frozenset({Kind.CHECKOUT, Kind.RENEW, Kind.ENTRY, Kind.HOLD_PLAC
 @dataclass(frozen=True, slots=True)
 class Event:
     """One event. Times in ms UTC; ``t_eff`` is device time plus measured offset, ``t_unc`` its uncertainty;
-    ``mono`` in ms since boot ``boot``."""
+    ``mono`` in ms since boot ``boot``. ``name`` is the id as text."""
 
     node: str
     epoch: str
@@ -166,6 +166,10 @@ class Event:
     subject: str | None = None
     decision: dict[str, Any] | None = None
     reissue_of: str | None = None
+    name: str = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", f"{self.node}/{self.epoch}/{self.seq}")
 
     @property
     def id(self) -> EventId:

@@ -16,7 +16,7 @@ from consortium.facts import ItemStatus
 from consortium.machines import ITEM, Guard, Row
 from consortium.states import Conflict, ItemHistory, Loan, OutKind, Visit
 
-__all__ = ["DUPLICATE_SCAN_MS", "Logged", "apply", "fold_item", "fold_visits", "sift"]
+__all__ = ["DUPLICATE_SCAN_MS", "Logged", "Sifted", "apply", "begin", "fold_item", "fold_visits", "sift"]
 
 DUPLICATE_SCAN_MS = 120_000
 """A second CHECKOUT of the same item, reader and machine within this time is a double scan."""
@@ -45,15 +45,15 @@ def sift(events: Iterable[Logged]) -> Sifted:
     forks: set[str] = set()
     for logged in events:
         event = logged.event
-        name = str(event.id)
+        name = event.name
         root = event.reissue_of or name
         before = kept.get(root)
         if before is None:
             kept[root] = logged
-        elif str(before.event.id) != name:
+        elif before.event.name != name:
             kept[root], double = (logged, before) if _earlier(logged, before, root) else (before, logged)
             if double.event.kind is Kind.CHECKOUT:
-                doubles.add(str(double.event.id))
+                doubles.add(double.event.name)
         elif before.event == event:
             if before.who is None:
                 kept[root] = logged  # the same event, its reader known by now
@@ -61,24 +61,29 @@ def sift(events: Iterable[Logged]) -> Sifted:
             forks.add(name)
             kept[root] = min(before, logged, key=lambda one: encode(one.event))
     ordered = sorted(kept.values(), key=lambda logged: logged.event.order)
-    return Sifted(ordered, sorted(doubles - {str(one.event.id) for one in ordered}), sorted(forks))
+    return Sifted(ordered, sorted(doubles - {one.event.name for one in ordered}), sorted(forks))
 
 
 def _earlier(first: Logged, second: Logged, root: str) -> bool:
     """Which of an event and its re-issue stands for both: the original where it is held, else the first in order."""
-    return (str(first.event.id) != root, first.event.order) < (str(second.event.id) != root, second.event.order)
+    return (first.event.name != root, first.event.order) < (second.event.name != root, second.event.order)
 
 
 def fold_item(owner: str, item_no: str, owner_branch: str, events: Iterable[Logged]) -> ItemHistory:
     """An item's history from its events in any order, doubled or not."""
     sifted = sift(events)
-    history = ItemHistory(owner, item_no, owner_branch)
-    for name in sifted.forks:
-        at = next(one.event.t_eff for one in sifted.kept if str(one.event.id) == name)
-        history.conflicts.append(Conflict(f"CF_EVENT_FORK:{name}", "CF_EVENT_FORK", owner, item_no, [name], at))
+    history = begin(owner, item_no, owner_branch, sifted)
     for logged in sifted.kept:
         apply(history, logged)
-    history.doubles = sifted.doubles
+    return history
+
+
+def begin(owner: str, item_no: str, owner_branch: str, sifted: Sifted) -> ItemHistory:
+    """An item before its first event; what sifting found is on record already."""
+    history = ItemHistory(owner, item_no, owner_branch, doubles=sifted.doubles)
+    for name in sifted.forks:
+        at = next(one.event.t_eff for one in sifted.kept if one.event.name == name)
+        history.conflicts.append(Conflict(f"CF_EVENT_FORK:{name}", "CF_EVENT_FORK", owner, item_no, [name], at))
     return history
 
 
@@ -236,8 +241,8 @@ def _note_order(history: ItemHistory, event: Event) -> None:
     """Two events of different nodes closer than their clocks can tell: which came first is a person's to say."""
     at, unc, node, name = history.moved
     if node and node != event.node and event.t_eff - at <= unc + event.t_unc:
-        conflict(history, "CF_ORDER_AMBIGUOUS", event, [name, str(event.id)])
-    history.moved = (event.t_eff, event.t_unc, event.node, str(event.id))
+        conflict(history, "CF_ORDER_AMBIGUOUS", event, [name, event.name])
+    history.moved = (event.t_eff, event.t_unc, event.node, event.name)
 
 
 # --- visits ---
@@ -254,11 +259,11 @@ def fold_visits(events: Iterable[Logged]) -> list[Visit]:
         if current is not None:
             current.t_out = event.t_eff
             current.out_kind = _OUT[event.kind]
-            current.out_event = str(event.id)
+            current.out_event = event.name
         if event.kind is Kind.ENTRY:
             visits.append(
                 Visit(
-                    id=str(event.id),
+                    id=event.name,
                     branch=event.branch,
                     gate=event.device,
                     who=who_of(logged),
