@@ -40,6 +40,7 @@ class Route(msgspec.Struct, frozen=True):
     via: Branch | None = None
     reason: Annotated[str, Meta(min_length=1, max_length=20)] | msgspec.UnsetType = msgspec.UNSET
     hold_id: Id | None = None
+    until: Time | None = None
 
     def __post_init__(self) -> None:
         if self.action == "TRANSIT" and not self.dest:

@@ -181,6 +181,8 @@ class Desk(Lookup):
             "due": told.due,
             "basis": list(told.basis),
         }
+        if told.terms:
+            data["terms"] = told.terms
         if told.reservation is not None:
             data["reservation"] = told.reservation
         asked.answer = await self._checkout(reader, asked, answer, device, data, told.record)
@@ -207,6 +209,8 @@ class Desk(Lookup):
             "due": decision.due_ms,
             "basis": list(decision.basis),
         }
+        if decision.terms is not None:
+            data["terms"] = decision.terms.to_plain()
         if offline:
             data["flags"] = ["OFFLINE"]
         asked.answer = await self._checkout(reader, asked, answer, device, data, kept)
@@ -334,10 +338,12 @@ def _kind(facts: ReturnFacts, branch: str) -> Kind:
     return Kind.RECEIVE if arrives else Kind.RETURN
 
 
-def _plain_route(route: Route) -> dict[str, str]:
-    plain = {"action": route.action, "dest": route.dest, "reason": route.reason}
+def _plain_route(route: Route) -> dict[str, Any]:
+    plain: dict[str, Any] = {"action": route.action, "dest": route.dest, "reason": route.reason}
     if route.via is not None:
         plain["via"] = route.via
     if route.hold_id is not None:
         plain["hold_id"] = route.hold_id
+    if route.until is not None:
+        plain["until"] = route.until
     return plain

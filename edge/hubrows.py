@@ -84,6 +84,7 @@ class LoanAnswer(msgspec.Struct, frozen=True):
     title: str = ""
     due: int | None = None
     basis: list[str] = []
+    terms: dict[str, int] = {}
     reservation: str | None = None
 
 
