@@ -1,5 +1,5 @@
 # Two commands do everything on a fresh machine: make demo and make test.
-.PHONY: demo test proof lock
+.PHONY: demo test proof mutation lock
 
 demo:
 	@./run demo $(ARGS)
@@ -9,6 +9,10 @@ test:
 
 proof:
 	@./run test --proof $(ARGS)
+
+# A fault put into the decisions and the folds, one at a time: every one must fail a test.
+mutation:
+	@./run --version >/dev/null && .venv/bin/python -m tests.mutation.run $(ARGS)
 
 # Maintainers: pin again after editing pyproject.toml. Only the hash-pinned export is kept.
 lock:

@@ -79,7 +79,7 @@ def _file(readers: int, items: int) -> dict[str, Any]:
     }  # fmt: skip
     return {
         "bundle": {
-            "version": 1, "issued_ms": _NOW, "valid_from_ms": 0, "valid_to_ms": 1 << 50, "libraries": libraries,
+            "version": 1, "issued_ms": _NOW - 40 * 86_400_000, "valid_from_ms": 0, "valid_to_ms": 1 << 50, "libraries": libraries,
             "branches": branches, "calendars": [{"id": "always", "tz": "Asia/Shanghai", "weekly": [[[0, 1440]]] * 7}],
             "agreements": [agreement], "rules": [{"id": "r", "lend": True, "period_days": 30}], "limits": [],
         },
@@ -130,7 +130,7 @@ async def _measure(folder: Path, events: int) -> dict[str, float]:
     readers, items = 300, 3_000
     store = await Store.open(f"sqlite+aiosqlite:///{folder / 'hub.sqlite'}")
     numbers = iter(range(1, 1 << 40))
-    await load(store, _file(readers, items), _MASTER, _NOW, new_id=lambda: f"{next(numbers):032x}")
+    await load(store, _file(readers, items), _MASTER, _NOW, policy_key=_MASTER, new_id=lambda: f"{next(numbers):032x}")
     policy = CurrentPolicy()
     await policy.refresh(store)
     identity_ = Identity(_MASTER)

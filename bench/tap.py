@@ -41,6 +41,7 @@ from consortium.events import Kind
 from consortium.identity import TokenKind
 from consortium.identity import token as make_token
 from consortium.record import record
+from consortium.seal import Trust, public_key, seal, to_text
 from edge.clock import EdgeClock
 from edge.facts import Facts
 from edge.outbox import Draft, Outbox
@@ -106,7 +107,7 @@ def _fill(directory: Path, cards: int, now: int) -> None:
     conn.executemany(
         store.STATEMENTS["put_reader"], ((_srid(n), msgspec.json.encode(_reader(n))) for n in range(cards))
     )
-    conn.execute(store.STATEMENTS["put_policy"], (1, to_json(_bundle(now))))
+    conn.execute(store.STATEMENTS["put_policy"], (1, to_text(seal(to_json(_bundle(now)), _KEY))))
     store.write_head(conn, store.Head(_HOME, 1, 1, now, "", 0))
     conn.execute("COMMIT")
     conn.execute("PRAGMA journal_mode=WAL")
@@ -128,7 +129,7 @@ class _Times:
 async def _play(directory: Path, cards: int, updates_per_s: int, taps_per_s: float, seconds: float) -> _Times:
     clock = EdgeClock()
     clock.measure(clock.now(), clock.mono(), clock.mono())
-    replica = Replica(directory / "replica", clock)
+    replica = Replica(directory / "replica", clock, Trust((public_key(_KEY),)))
     await replica.start()
     outbox = Outbox(directory / "outbox.db", "edge-251020-01", clock)
     await outbox.start()

@@ -64,13 +64,14 @@ def may_borrow(
     codes = _rule_codes(rule)
     if case.stage(f"rule {'+'.join(rule.basis)}", codes):
         return case.refuse(codes)
-    codes = _stale_codes(case, strictest(agreements), rule, facts, bool(agreements), now)
+    bounds = strictest(agreements)
+    codes = _stale_codes(case, bounds, rule, facts, bool(agreements), now)
     if case.stage("freshness", codes):
         return case.refuse(codes)
     codes = block_codes(reader.blocks, "BORROW", reader.home, here, now)
     if case.stage("blocks", codes):
         return case.refuse(codes)
-    codes = limit_codes(policy, reader, item, here, category)
+    codes = limit_codes(policy, reader, item, here, category) + _offline_codes(bounds, rule, facts, now)
     if case.stage("limits", codes):
         return case.refuse(codes)
     if facts.ils_refused:
@@ -104,9 +105,7 @@ def _card_codes(policy: Policy, facts: BorrowFacts, here: str, now: int) -> list
         return codes
     if card.assurance is Assurance.LOW and reader.home != here and not facts.pin:
         codes.append("CARD_ASSURANCE_LOW")
-    if facts.elsewhere is not None:
-        codes += clone_codes(policy, facts.elsewhere, facts.device.branch, now)
-    return codes
+    return codes + clone_codes(policy, facts.elsewhere, facts.device.branch, now)
 
 
 def _identity_codes(policy: Policy, facts: BorrowFacts) -> list[str]:
@@ -140,10 +139,10 @@ def _agreement_codes(agreements: Sequence[Agreement], facts: BorrowFacts, item: 
             item.collection and item.collection in agreement.excluded_collections
         ):
             codes.append("ITEM_NOT_SHARED")
-        if reader.home == here or not agreement.covers(reader.home, here):
+        if not agreement.covers(reader.home, here):
             continue  # the lender's quota is the lender's: this agreement is with the owner alone
         quota = agreement.quotas
-        mine = sum(loans.n for loans in reader.open_loans if loans.lender == here) if quota.loans_per_reader else 0
+        mine = sum(loans.n for loans in reader.open_loans if loans.lender == here)
         if (quota.loans_per_reader and mine >= quota.loans_per_reader) or (
             quota.loans_per_lender and facts.partner_loans >= quota.loans_per_lender
         ):
@@ -162,11 +161,9 @@ def _rule_codes(rule: Resolved) -> list[str]:
 def _stale_codes(
     case: Case, bounds: Staleness, rule: Resolved, facts: BorrowFacts, partner: bool, now: int
 ) -> list[str]:
-    known, reader, item = facts.known, facts.reader, facts.item
-    assert reader is not None
-    assert item is not None
+    known = facts.known
     policy_age = now - known.policy
-    facts_age = now - min(known.cards, known.blocks, known.loans)
+    facts_age = _facts_age(facts, now)
     items_age = now - known.items
     trusted = facts.device.clock_trusted
     stale_items = items_age > bounds.borrow_facts_fresh_ms
@@ -182,8 +179,21 @@ def _stale_codes(
         codes.append("STALE_POLICY")
     if facts_age > bounds.borrow_facts_refuse_ms or (rule.offline_lend is False and (stale_items or facts.away)):
         codes.append("NOT_DECIDABLE_OFFLINE")
-    elif degraded:
-        cap = bounds.offline_cap if rule.offline_cap is None else rule.offline_cap
-        if reader.unsynced >= cap or (bounds.offline_max_value and item.value > bounds.offline_max_value):
-            codes.append("LIMIT_OFFLINE")
     return codes
+
+
+def _offline_codes(bounds: Staleness, rule: Resolved, facts: BorrowFacts, now: int) -> list[str]:
+    """The cap on what is lent on degraded facts: how many loans the replica does not know yet, and how dear an item."""
+    reader, item = facts.reader, facts.item
+    assert reader is not None
+    assert item is not None
+    if not facts.away and _facts_age(facts, now) <= bounds.borrow_facts_fresh_ms:
+        return []
+    cap = bounds.offline_cap if rule.offline_cap is None else rule.offline_cap
+    too_dear = bounds.offline_max_value and item.value > bounds.offline_max_value
+    return ["LIMIT_OFFLINE"] if reader.unsynced >= cap or too_dear else []
+
+
+def _facts_age(facts: BorrowFacts, now: int) -> int:
+    known = facts.known
+    return now - min(known.cards, known.blocks, known.loans)

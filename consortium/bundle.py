@@ -7,18 +7,31 @@ decisions need, built once when a bundle is switched to.
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from consortium.agreement import Agreement, Branch, Group, Library, LibraryStatus, LimitSet, PolicyRule
-from consortium.calendar import Calendar
+from consortium.agreement import (
+    Agreement,
+    AgreementStatus,
+    Branch,
+    BranchKind,
+    Group,
+    Library,
+    LibraryStatus,
+    LimitSet,
+    PolicyRule,
+    Role,
+)
+from consortium.calendar import Calendar, CalendarError, check_calendar
 
 MATCH_ORDER = ("agreement", "home", "category", "item_type", "owner", "place")
 """Default order in which a rule's specificity is compared; a bundle may carry another."""
 
+
+QUARTER_MS = 900_000
+"""A quarter of an hour lies within one day in every zone: today's offsets are whole quarters."""
 
 MOST_REMEMBERED = 4_096
 """Rule combinations a policy remembers; beyond it begins anew."""
@@ -52,8 +65,7 @@ class Bundle:
 
 def to_json(bundle: Bundle) -> str:
     """Canonical JSON: sorted keys, no spaces, sets as sorted lists."""
-    plain = msgspec.to_builtins(bundle, order="sorted")
-    return json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return msgspec.json.encode(bundle, order="sorted").decode()
 
 
 def from_json(text: str | bytes) -> Bundle:
@@ -82,13 +94,16 @@ class Policy:
 
     __slots__ = (
         "_candidates",
+        "_closed",
         "_covering",
+        "_due_days",
         "_groups_of",
         "branches",
         "bundle",
         "calendars",
         "libraries",
         "limits",
+        "resolved",
         "rules",
         "version",
     )
@@ -106,12 +121,26 @@ class Policy:
                 raise BundleError("BUNDLE_BRANCH", f"branch {branch.id} belongs to no library of the bundle")
             if branch.calendar_id not in self.calendars:
                 raise BundleError("BUNDLE_CALENDAR", f"branch {branch.id} names no calendar of the bundle")
+            try:
+                check_calendar(self.calendars[branch.calendar_id], must_open=branch.kind is not BranchKind.DROP)
+            except CalendarError as error:
+                raise BundleError(error.code, str(error)) from error
         for group in bundle.groups:
             for member in group.members:
                 self._groups_of[member] = self._groups_of.get(member, frozenset()) | {group.name}
         self.rules = tuple(sorted(bundle.rules, key=self._rank))
         self._candidates: dict[tuple[str, str, str, str], tuple[PolicyRule, ...]] = {}
         self._covering: dict[tuple[str, str], tuple[Agreement, ...]] = {}
+        self._due_days: dict[tuple[str, int], int] = {}
+        self.resolved: dict[Any, Any] = {}
+        """What ``consortium.rules.resolve`` found before, for cases whose rules hold at any time."""
+        self._closed = {
+            party.org
+            for agreement in bundle.agreements
+            if agreement.status is AgreementStatus.ACTIVE and not agreement.staleness.own_readers_fail_open
+            for party in agreement.parties
+            if party.role is not Role.HOME
+        }
         for home in self.libraries:
             for host in self.libraries:
                 found = tuple(a for a in bundle.agreements if a.covers(home, host))
@@ -130,6 +159,10 @@ class Policy:
         """Whether a library is a member that lends and borrows; one that is leaving or has left only takes its returns."""
         library = self.libraries.get(org)
         return library is not None and library.status is LibraryStatus.ACTIVE
+
+    def fails_open(self, org: str) -> bool:
+        """Whether a library's gates let its own readers in on facts beyond their bound: unless an agreement it hosts under says no."""
+        return org not in self._closed
 
     def groups_of(self, member: str) -> frozenset[str]:
         """Names of the groups an org or branch belongs to."""
@@ -160,6 +193,16 @@ class Policy:
             if len(self._candidates) >= MOST_REMEMBERED:
                 self._candidates.clear()
             self._candidates[key] = found
+        return found
+
+    def end_of_open_day(self, branch: str, at_ms: int) -> int:
+        """``Calendar.end_of_open_day`` of a branch, remembered: loans of one kind made within minutes fall due on one day."""
+        key = (branch, at_ms // QUARTER_MS)
+        found = self._due_days.get(key)
+        if found is None:
+            if len(self._due_days) >= MOST_REMEMBERED:
+                self._due_days.clear()
+            found = self._due_days[key] = self.calendar_of(branch).end_of_open_day(at_ms)
         return found
 
     def covering(self, home: str, host: str) -> tuple[Agreement, ...]:

@@ -5,13 +5,18 @@ Money in fen. A charge is computed from the loan's own terms and the calendars; 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from consortium.agreement import Agreement, DebtRule, FeeScheme
 from consortium.bundle import Policy
+from consortium.calendar import Calendar, local_time
 from consortium.states import EndKind, Loan
 from consortium.terms import Terms
+
+LONGEST_DAYS = 3_660
+"""An item that is out longer than ten years costs no more than one that is out for ten."""
 
 
 def overdue_days(policy: Policy, loan: Loan, now: int) -> int:
@@ -22,9 +27,25 @@ def overdue_days(policy: Policy, loan: Loan, now: int) -> int:
     end = loan.t_credit or loan.t_end or now
     if end <= loan.due:
         return 0
-    places = dict.fromkeys(place for place in (loan.place, loan.end_place) if place in policy.branches)
-    days = [policy.calendar_of(str(place)).open_days_between(loan.due, end) for place in places]
-    return max(0, min(days, default=0) - loan.terms.get("grace_days", 0))
+    places = (place for place in (loan.place, loan.end_place) if place is not None and place in policy.branches)
+    calendars = list({id(calendar): calendar for calendar in map(policy.calendar_of, places)}.values())
+    if not calendars:
+        return 0
+    days = (
+        calendars[0].open_days_between(loan.due, end) if len(calendars) == 1 else _both_open(calendars, loan.due, end)
+    )
+    return max(0, days - loan.terms.get("grace_days", 0))
+
+
+def _both_open(calendars: Sequence[Calendar], after: int, until: int) -> int:
+    """Days after ``after``'s up to ``until``'s, by the first calendar's clock, on which every branch was open."""
+    day, last = (local_time(at, calendars[0].tz).date() for at in (after, until))
+    last = min(last, day + timedelta(days=LONGEST_DAYS))
+    count = 0
+    while day < last:
+        day += timedelta(days=1)
+        count += all(calendar.hours(day) for calendar in calendars)
+    return count
 
 
 def overdue_charge(policy: Policy, loan: Loan, now: int) -> int:

@@ -131,9 +131,15 @@ class Assignment:
 
 
 def assign(conflict: Conflict, loans: Iterable[Loan] = ()) -> Assignment:
-    """Who settles a conflict. ``loans``: those of its item; the one its events speak of says home and lender, else the owner does."""
+    """Who settles a conflict. ``loans``: those of its item, in any order.
+
+    The first of them that the events name, else the one that one of them ended, says home and lender; without one the owner settles.
+    """
     kind = KINDS[conflict.kind]
-    loan = next((one for one in loans if one.id in conflict.events or one.end_event in conflict.events), None)
+    loans = sorted(loans, key=lambda one: (one.t_out, one.id))
+    named = {one.id: one for one in loans}
+    loan = next((named[name] for name in conflict.events if name in named), None)
+    loan = loan or next((one for one in loans if one.end_event in conflict.events), None)
     library = conflict.owner
     if kind.responsible is Responsible.HUB:
         library = CONSORTIUM

@@ -27,6 +27,7 @@ class Change(StrEnum):
     TRANSIT_WITHDRAWN = "TRANSIT_WITHDRAWN"
     TRANSIT_CHANGED = "TRANSIT_CHANGED"
     CONFLICT_OPENED = "CONFLICT_OPENED"
+    CONFLICT_CHANGED = "CONFLICT_CHANGED"
     CONFLICT_DISSOLVED = "CONFLICT_DISSOLVED"
     ITEM_MOVED = "ITEM_MOVED"
 
@@ -91,8 +92,9 @@ def diff(before: Projection, after: Projection) -> list[Correction]:
             note(Change.TRANSIT_WITHDRAWN if is_ is None else change, name, was, is_)
     for name in _names(before.conflicts, after.conflicts):
         known, found = before.conflicts.get(name), after.conflicts.get(name)
-        if known is None or found is None:
-            note(Change.CONFLICT_OPENED if known is None else Change.CONFLICT_DISSOLVED, name, known, found)
+        if known != found:
+            change = Change.CONFLICT_OPENED if known is None else Change.CONFLICT_CHANGED
+            note(Change.CONFLICT_DISSOLVED if found is None else change, name, known, found)
     place, now = (before.status, before.branch), (after.status, after.branch)
     if place != now:
         item = f"{after.owner}/{after.item_no}"
@@ -119,4 +121,5 @@ def _plain(value: Any) -> dict[str, Any]:
     if value is None:
         return {}
     out = {spec.name: getattr(value, spec.name) for spec in dataclasses.fields(value)}
-    return {name: getattr(part, "value", part) for name, part in out.items()}
+    # Lists are copied: folding on makes them longer, and what was told stays as it was told.
+    return {name: list(part) if isinstance(part, list) else getattr(part, "value", part) for name, part in out.items()}

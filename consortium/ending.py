@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from consortium.agreement import Agreement, AgreementStatus
+from consortium.agreement import Agreement, AgreementStatus, Service
 from consortium.bundle import Policy
 from consortium.calendar import DAY_MS
 from consortium.identity import org_of_branch
@@ -70,21 +70,21 @@ def when_agreement_ends(
     ``holds`` come with their reader's home. Things that another agreement still covers are not touched.
     """
 
-    def concerns(home: str, *hosts: str) -> bool:
+    def concerns(service: Service, home: str, *hosts: str) -> bool:
         return any(
             agreement.covers(home, host)
-            and not any(_goes_on(other, agreement, at) for other in policy.covering(home, host))
+            and not any(_goes_on(other, agreement, service, at) for other in policy.covering(home, host))
             for host in hosts
         )
 
     out = [
         Consequence("loan", loan.id, Action.KEEP_UNTIL_DUE, loan.due)
         for loan in loans
-        if loan.open and concerns(loan.home, loan.lender, loan.owner)
+        if loan.open and concerns(Service.RENEW, loan.home, loan.lender, loan.owner)
     ]
     notice = at + agreement.notice_days * DAY_MS
     for hold, home in holds:
-        if hold.open and concerns(home, org_of_branch(hold.pickup), hold.owner):
+        if hold.open and concerns(Service.HOLD, home, org_of_branch(hold.pickup), hold.owner):
             ready = hold.state is HoldState.READY
             out.append(
                 Consequence(
@@ -105,10 +105,11 @@ def when_agreement_ends(
     return out
 
 
-def _goes_on(other: Agreement, ended: Agreement, at: int) -> bool:
-    """Whether another agreement still serves when this one has ended."""
+def _goes_on(other: Agreement, ended: Agreement, service: Service, at: int) -> bool:
+    """Whether another agreement still gives that service when this one has ended."""
     return (
         other.id != ended.id
+        and service in other.services
         and other.status is AgreementStatus.ACTIVE
         and other.valid_from_ms <= at < other.valid_to_ms
     )

@@ -29,9 +29,7 @@ def may_enter(policy: Policy, facts: EnterFacts, now: int, *, source: str = "edg
     codes = device_codes(policy, facts.device, flooded=facts.flooded)
     if case.stage("device", codes):
         return case.refuse(codes)
-    codes = card_codes(facts.card, facts.reader, now)
-    if facts.elsewhere is not None:
-        codes += clone_codes(policy, facts.elsewhere, facts.device.branch, now)
+    codes = card_codes(facts.card, facts.reader, now) + clone_codes(policy, facts.elsewhere, facts.device.branch, now)
     if case.stage("card", codes):
         return case.refuse(codes)
     reader = facts.reader
@@ -55,7 +53,7 @@ def may_enter(policy: Policy, facts: EnterFacts, now: int, *, source: str = "edg
     codes = [] if policy.calendar_of(facts.device.branch).is_open(now) else ["BRANCH_CLOSED"]
     if case.stage("open", codes):
         return case.refuse(codes)
-    codes = block_codes(reader.blocks, "ENTER", reader.home, here, now) if reader.blocks else []
+    codes = block_codes(reader.blocks, "ENTER", reader.home, here, now)
     if case.stage("blocks", codes):
         return case.refuse(codes)
     branch = policy.branches[facts.device.branch]
@@ -82,7 +80,7 @@ def _stale_codes(case: Case, bounds: Staleness, facts: EnterFacts, own: bool, no
     facts_age = now - min(facts.known.cards, facts.known.blocks)
     if policy_age > bounds.policy_fresh_ms or facts_age > bounds.enter_cards_fresh_ms or not facts.device.clock_trusted:
         case.mode = Mode.STALE
-    if own and bounds.own_readers_fail_open:
+    if own and case.policy.fails_open(org_of_branch(facts.device.branch)):
         return []
     codes = []
     if not facts.device.clock_trusted:

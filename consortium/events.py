@@ -216,15 +216,26 @@ def encode(event: Event) -> str:
 
 def decode(body: str) -> Event:
     """Read a body; raises EventError with a code for everything that is not a well-formed event of a known version."""
+    return event_of(parse(body))
+
+
+def parse(body: str) -> dict[str, Any]:
+    """A body as plain JSON of integers and strings. Raises EventError EVENT_TOO_LONG, EVENT_NOT_JSON."""
     if len(body.encode("utf-8", "surrogatepass")) > MAX_BODY:
         raise EventError("EVENT_TOO_LONG", f"an event body has at most {MAX_BODY} bytes")
     try:
-        raw = json.loads(body, parse_float=_no_float, parse_constant=_no_float)
+        raw = _plain.decode(body)
     except (ValueError, RecursionError) as error:
         raise EventError("EVENT_NOT_JSON", "the event body is not JSON of integers and strings") from error
     if not isinstance(raw, dict):
         raise EventError("EVENT_NOT_JSON", "the event body is not a JSON object")
-    if raw.get("v") != SCHEMA_VERSION:
+    return raw
+
+
+def event_of(raw: dict[str, Any]) -> Event:
+    """The event that a parsed body is; raises EventError."""
+    version = raw.get("v")
+    if version != SCHEMA_VERSION or isinstance(version, bool):
         raise EventError(
             "EVENT_VERSION", f"this software reads event version {SCHEMA_VERSION}; update it to read others"
         )
@@ -250,9 +261,9 @@ def decode(body: str) -> Event:
             mono=_typed(raw, "mono", int),
             boot=_typed(raw, "boot", str),
             data=data,
-            subject=raw.get("subject"),
-            decision=raw.get("decision"),
-            reissue_of=raw.get("reissue_of"),
+            subject=_maybe(raw, "subject", str, "EVENT_SUBJECT"),
+            decision=_maybe(raw, "decision", dict, "EVENT_DECISION"),
+            reissue_of=_maybe(raw, "reissue_of", str, "EVENT_REISSUE"),
         )
     except IdentityError as error:
         raise EventError(error.code, str(error)) from error
@@ -265,6 +276,16 @@ def decode(body: str) -> Event:
 
 def _no_float(text: str) -> None:
     raise ValueError(f"no floats in an event body: {text[:20]}")
+
+
+_plain = msgspec.json.Decoder(float_hook=_no_float)
+
+
+def _maybe(raw: dict[str, Any], name: str, kind: type, code: str) -> Any:
+    value = raw.get(name)
+    if value is not None and not isinstance(value, kind):
+        raise EventError(code, f"the event's {name} is of the wrong type")
+    return value
 
 
 def _typed(raw: dict[str, Any], name: str, kind: type) -> Any:

@@ -14,7 +14,7 @@ from consortium.effects import EFFECTS, Logged, conflict, who_of
 from consortium.events import ITEM_KINDS, Event, Kind, encode
 from consortium.facts import ItemStatus
 from consortium.machines import ITEM, Guard, Row
-from consortium.states import Conflict, ItemHistory, Loan, OutKind, Visit
+from consortium.states import ItemHistory, Loan, OutKind, Visit
 
 __all__ = ["DUPLICATE_SCAN_MS", "Logged", "Sifted", "apply", "begin", "fold_item", "fold_visits", "sift"]
 
@@ -27,41 +27,45 @@ DOUBLE_RETURN_MS = DAY_MS
 
 @dataclass(frozen=True, slots=True)
 class Sifted:
-    """Events once each, in order. ``doubles``: CHECKOUTs re-issued; ``forks``: ids that two different events claim."""
+    """Events once each, in order. ``doubles``: CHECKOUTs re-issued; ``forks``: where two events claim one id, the one held."""
 
     kept: list[Logged]
     doubles: list[str]
-    forks: list[str]
+    forks: list[Event]
 
 
 def sift(events: Iterable[Logged]) -> Sifted:
     """Events once each, in their total order, whatever the order and number they came in.
 
-    The same event re-issued under a new epoch is the same event. Of two different events under one id the one whose body sorts
-    first is kept, so that the result does not depend on which came first.
+    Of two different events under one id the one whose body sorts first is held, so that the result does not depend on which came
+    first. The same event re-issued under a new epoch is the same event: the original stands for both, else the first in order.
     """
-    kept: dict[str, Logged] = {}
-    doubles: set[str] = set()
+    held: dict[str, Logged] = {}
     forks: set[str] = set()
     for logged in events:
-        event = logged.event
-        name = event.name
-        root = event.reissue_of or name
+        name = logged.event.name
+        before = held.get(name)
+        if before is None:
+            held[name] = logged
+        elif before.event == logged.event:
+            if before.who is None:
+                held[name] = logged  # the same event, its reader known by now
+        else:
+            forks.add(name)
+            held[name] = min(before, logged, key=lambda one: encode(one.event))
+    kept: dict[str, Logged] = {}
+    doubles: list[str] = []
+    for logged in held.values():
+        root = logged.event.reissue_of or logged.event.name
         before = kept.get(root)
         if before is None:
             kept[root] = logged
-        elif before.event.name != name:
-            kept[root], double = (logged, before) if _earlier(logged, before, root) else (before, logged)
-            if double.event.kind is Kind.CHECKOUT:
-                doubles.add(double.event.name)
-        elif before.event == event:
-            if before.who is None:
-                kept[root] = logged  # the same event, its reader known by now
-        else:
-            forks.add(name)
-            kept[root] = min(before, logged, key=lambda one: encode(one.event))
+            continue
+        kept[root], double = (logged, before) if _earlier(logged, before, root) else (before, logged)
+        if double.event.kind is Kind.CHECKOUT:
+            doubles.append(double.event.name)
     ordered = sorted(kept.values(), key=lambda logged: logged.event.order)
-    return Sifted(ordered, sorted(doubles - {one.event.name for one in ordered}), sorted(forks))
+    return Sifted(ordered, sorted(doubles), [held[name].event for name in sorted(forks)])
 
 
 def _earlier(first: Logged, second: Logged, root: str) -> bool:
@@ -81,9 +85,8 @@ def fold_item(owner: str, item_no: str, owner_branch: str, events: Iterable[Logg
 def begin(owner: str, item_no: str, owner_branch: str, sifted: Sifted) -> ItemHistory:
     """An item before its first event; what sifting found is on record already."""
     history = ItemHistory(owner, item_no, owner_branch, doubles=sifted.doubles)
-    for name in sifted.forks:
-        at = next(one.event.t_eff for one in sifted.kept if one.event.name == name)
-        history.conflicts.append(Conflict(f"CF_EVENT_FORK:{name}", "CF_EVENT_FORK", owner, item_no, [name], at))
+    for event in sifted.forks:
+        conflict(history, "CF_EVENT_FORK", event, [event.name])
     return history
 
 

@@ -13,9 +13,9 @@ import uuid
 from dataclasses import dataclass
 from enum import StrEnum
 
-_ORG = re.compile(r"^[0-9A-Za-z]{1,16}$")
-_BRANCH = re.compile(r"^[0-9A-Za-z]{1,16}-[0-9A-Za-z]{1,8}$")
-_NODE = re.compile(r"^[a-z0-9-]{1,64}$")
+_ORG = re.compile(r"[0-9A-Za-z]{1,16}")
+_BRANCH = re.compile(r"[0-9A-Za-z]{1,16}-[0-9A-Za-z]{1,8}")
+_NODE = re.compile(r"[a-z0-9-]{1,64}")
 _NAMESPACE = uuid.UUID("5a0f1c52-6a2f-5d3e-9a51-7f0a5c0d4c11")
 
 MAX_NUMBER = 64
@@ -83,21 +83,21 @@ class EventId:
 
 def check_org(org: str) -> str:
     """Return ``org`` if it has the form of a library code; raises IdentityError ORG_INVALID."""
-    if not _ORG.match(org):
+    if not _ORG.fullmatch(org):
         raise IdentityError("ORG_INVALID", "a library code has 1 to 16 letters or digits")
     return org
 
 
 def check_branch(branch: str) -> str:
     """Return ``branch`` if it is ``ORG-LOCAL``; raises IdentityError BRANCH_INVALID."""
-    if not _BRANCH.match(branch):
+    if not _BRANCH.fullmatch(branch):
         raise IdentityError("BRANCH_INVALID", "a branch id is ORG-CODE, for example 251020-01")
     return branch
 
 
 def check_node(node: str) -> str:
     """Return ``node`` if it may stand in a topic; raises IdentityError NODE_INVALID."""
-    if not _NODE.match(node):
+    if not _NODE.fullmatch(node):
         raise IdentityError("NODE_INVALID", "a node id has 1 to 64 lower-case letters, digits or hyphens")
     return node
 

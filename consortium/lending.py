@@ -78,12 +78,12 @@ def due_date(
 
     Days end with an open day; hours run as they are and, where they end behind closed doors, until the doors open again.
     """
-    calendar = policy.calendar_of(place)
     if terms.period_hours:
+        calendar = policy.calendar_of(place)
         due = now + terms.period_hours * HOUR_MS
         if not calendar.is_open(due):
             due = calendar.next_opening(due) or due
     else:
-        due = calendar.end_of_open_day(now + terms.period_days * DAY_MS)
+        due = policy.end_of_open_day(place, now + terms.period_days * DAY_MS)
     caps = [end for end in (hard_due_ms, *ends) if end is not None and end > now]
     return min([due, *caps])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from consortium.bundle import Policy
-from consortium.decision import Decision, Route
+from consortium.decision import Decision, Mode, Route
 from consortium.facts import ItemStatus, Relation, ReturnFacts
 from consortium.identity import org_of_branch
 from consortium.routing import next_destination
 from consortium.rules import Case as RuleCase
 from consortium.rules import resolve
-from consortium.stages import Case, device_codes
+from consortium.stages import OWN_STALENESS, Case, device_codes
 
 _CODES = {"SHELVE": "RETURN_HOME", "STAY": "RETURN_STAY", "HOLD": "RETURN_HOLD", "TRANSIT": "RETURN_TRANSIT"}
 
@@ -24,6 +24,10 @@ def accept_return(
         return case.refuse(codes)
     here = facts.device.branch
     item = facts.item
+    known = facts.known
+    oldest = min(known.policy, known.items, known.loans)
+    if now - oldest > OWN_STALENESS.borrow_facts_fresh_ms or not facts.device.clock_trusted:
+        case.mode = Mode.STALE  # taken all the same; the record says what was known
     if item is None or item.owner not in policy.libraries:
         case.stage("item", [])
         return case.allow(("SECURE",), code="RETURN_SET_ASIDE", route=Route("DESK", here, reason="UNKNOWN"))

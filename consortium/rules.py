@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from consortium.agreement import PolicyRule
-from consortium.bundle import Policy
+from consortium.bundle import MOST_REMEMBERED, Policy
 
 RESULTS = (
     "lend",
@@ -27,6 +28,10 @@ RESULTS = (
     "offline_lend",
     "offline_cap",
 )
+
+
+PERIOD = frozenset({"period_days", "period_hours"})
+"""Two ways to say one thing: a rule that gives either closes both to less specific rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +93,27 @@ def _age_fits(rule: PolicyRule, age: int | None) -> bool:
 
 
 def resolve(policy: Policy, case: Case) -> Resolved:
-    """All results for a case: the most specific rule that sets a result gives it, less specific ones fill what is unset."""
+    """All results for a case: the most specific rule that sets a result gives it, less specific ones fill what is unset.
+
+    The answer is shared with whoever asks the same: it is read, never written to.
+    """
+    key = (case.agreements, case.home, case.category, case.item_type, case.owner, case.place, case.age)
+    known: Resolved | None = policy.resolved.get(key)
+    if known is not None:
+        return known
+    rules = policy.candidates(case.home, case.item_type, case.owner, case.place)
+    out = _resolve(rules, case)
+    if all(rule.valid_from_ms is None and rule.valid_to_ms is None for rule in rules):
+        if len(policy.resolved) >= MOST_REMEMBERED:
+            policy.resolved.clear()
+        policy.resolved[key] = out
+    return out
+
+
+def _resolve(rules: Iterable[PolicyRule], case: Case) -> Resolved:
     out = Resolved()
     basis: list[str] = []
-    for rule in policy.candidates(case.home, case.item_type, case.owner, case.place):
+    for rule in rules:
         if not _fits(rule, case):
             continue
         if not _age_fits(rule, case.age):
@@ -100,9 +122,10 @@ def resolve(policy: Policy, case: Case) -> Resolved:
             continue
         out.matched += 1
         used = False
+        timed = out.period_days is not None or out.period_hours is not None
         for name in RESULTS:
             value = getattr(rule, name)
-            if value is not None and getattr(out, name) is None:
+            if value is not None and getattr(out, name) is None and not (timed and name in PERIOD):
                 setattr(out, name, value)
                 used = True
         if used:

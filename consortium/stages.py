@@ -105,8 +105,9 @@ def clone_codes(policy: Policy, elsewhere: Sighting | None, here: str, now: int)
     """Whether the card was somewhere else too recently to be here."""
     if elsewhere is None or elsewhere.branch not in policy.branches:
         return []
-    there = policy.branches[elsewhere.branch]
-    return ["CARD_CLONE_SUSPECT"] if now - elsewhere.t < travel_ms(there, policy.branches[here]) else []
+    needed = travel_ms(policy.branches[elsewhere.branch], policy.branches[here])
+    # Where the way is not known nobody is suspected, also not when the other branch's clock is ahead of ours.
+    return ["CARD_CLONE_SUSPECT"] if needed and now - elsewhere.t < needed else []
 
 
 def reader_codes(reader: ReaderFacts, now: int, *, partner: bool) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from consortium.corrections import Correction, Projection, diff
@@ -32,6 +32,13 @@ class _Snapshot:
     transit: Transit | None
     conflicts: int
 
+    def moved(self, n: int, loans: int, transits: int, conflicts: int) -> _Snapshot:
+        """The same point, after so many more of each came before it."""
+        return replace(
+            self, n=self.n + n, loans=self.loans + loans, transits=self.transits + transits,
+            conflicts=self.conflicts + conflicts,
+        )  # fmt: skip
+
 
 _SCALARS = ("status", "branch", "circ_branch", "last", "hold_id", "uses", "scan", "moved", "back")
 
@@ -46,6 +53,47 @@ def _copy(value: T) -> T:
         part = getattr(value, name)
         setattr(made, name, list(part) if type(part) is list else part)
     return made
+
+
+class _Told:
+    """What a history says at one moment: its lists as they are now, and where the item is."""
+
+    __slots__ = ("conflicts", "history", "loans", "place", "transits")
+
+    def __init__(self, history: ItemHistory) -> None:
+        self.history = history
+        self.loans, self.transits, self.conflicts = history.loans[:], history.transits[:], history.conflicts[:]
+        self.place = (history.status, history.branch)
+
+    def grown(self, before: _Told) -> tuple[int, int, int]:
+        """How many more loans, transits and conflicts there are."""
+        return (
+            len(self.loans) - len(before.loans),
+            len(self.transits) - len(before.transits),
+            len(self.conflicts) - len(before.conflicts),
+        )
+
+    def since(self, start: _Snapshot, end: _Snapshot | None = None) -> Projection:
+        """What can have changed between two snapshots: what is closed at the first stays, but its last loan and transit may be open."""
+        ends = (None, None, None) if end is None else (end.loans, end.transits, end.conflicts)
+        loans = self.loans[max(start.loans - 1, 0) : ends[0]]
+        transits = self.transits[max(start.transits - 1, 0) : ends[1]]
+        conflicts = self.conflicts[start.conflicts : ends[2]]
+        return Projection(
+            self.history.owner, self.history.item_no, *self.place, {one.id: one for one in loans},
+            {one.id: one for one in transits}, {one.id: one for one in conflicts},
+        )  # fmt: skip
+
+
+class _Old:
+    """A timeline as it stood before an event came into its past."""
+
+    __slots__ = ("events", "keys", "plain", "snapshots", "told")
+
+    def __init__(self, timeline: Timeline) -> None:
+        self.told = _Told(timeline.history)
+        self.plain = tuple(getattr(timeline.history, name) for name in _SCALARS)
+        self.events, self.keys, self.snapshots = timeline._events[:], timeline._keys[:], timeline._snapshots[:]
 
 
 class Timeline:
@@ -75,6 +123,8 @@ class Timeline:
         if known is not None:
             if known.event == event and (known.who == logged.who or logged.who is None):
                 return []
+            if logged in self._again:
+                return []
             # Its reader became known, it was re-issued, or two events claim one id: rare, so all is folded again.
             before = Projection.of(self.history)
             self._again.append(logged)
@@ -82,25 +132,72 @@ class Timeline:
             return diff(before, Projection.of(self.history))
         self._roots[root] = logged
         place = bisect_right(self._keys, event.order)
-        if place == len(self._keys):
-            return self._fold_on([logged])
-        snapshot = self._snapshots[place // EVERY]
-        again = [*self._events[snapshot.n : place], logged, *self._events[place:]]
-        return self._fold_on(again, snapshot)
+        return self._append(logged) if place == len(self._keys) else self._insert_at(place, logged)
 
-    def _fold_on(self, events: list[Logged], snapshot: _Snapshot | None = None) -> list[Correction]:
-        """Fold these events, from a snapshot or from where the history stands, and tell what changed."""
-        at = snapshot or self._snapshot()
-        # What is closed at that point stays as it is; only the last loan and transit may be open there.
-        start = (max(at.loans - 1, 0), max(at.transits - 1, 0), at.conflicts)
-        before = Projection.of(self.history, *start)
-        self._restore(at)  # puts copies in place, so that ``before`` keeps what it saw
-        for logged in events:
-            self._push(logged)
-        return diff(before, Projection.of(self.history, *start))
+    def _append(self, logged: Logged) -> list[Correction]:
+        """Fold the next event in order; only the last loan and transit can change, and what it adds is new."""
+        at = self._snapshot()
+        before = _Told(self.history).since(at)
+        self._put_back(at)  # copies, so that ``before`` keeps what it saw
+        self._push(logged)
+        return diff(before, _Told(self.history).since(at))
+
+    def _insert_at(self, place: int, logged: Logged) -> list[Correction]:
+        """Fold again from the snapshot before ``place`` until the history is where it was before: from there on nothing changes."""
+        old = _Old(self)
+        first = bisect_right(self._snapshots, place, key=lambda one: one.n) - 1
+        start = old.snapshots[first]
+        self._put_back(start)
+        del self._events[start.n :], self._keys[start.n :], self._snapshots[first + 1 :]
+        for one in (*old.events[start.n : place], logged):
+            self._push(one)
+        done, joined = place, None
+        for number, mark in enumerate(old.snapshots[first + 1 :], start=first + 1):
+            for one in old.events[done : mark.n]:
+                self._push(one)
+            done = mark.n
+            if self._stands_at(mark):
+                joined = mark
+                self._join(number, old)
+                break
+        else:
+            for one in old.events[done:]:
+                self._push(one)
+        now = _Told(self.history)
+        until = None if joined is None else joined.moved(1, *now.grown(old.told))
+        return diff(old.told.since(start, joined), now.since(start, until))
+
+    def _stands_at(self, mark: _Snapshot) -> bool:
+        """Whether the history is now what it was at a snapshot, so that the events after it do what they did."""
+        history = self.history
+        plain = all(getattr(history, name) == value for name, value in zip(_SCALARS, mark.plain, strict=True))
+        return plain and history.loan == mark.loan and history.transit == mark.transit
+
+    def _join(self, number: int, old: _Old) -> None:
+        """Take over what the old history made of the events after its snapshot ``number``."""
+        history, mark = self.history, old.snapshots[number]
+        more = (
+            len(self._events) - mark.n,
+            len(history.loans) - mark.loans,
+            len(history.transits) - mark.transits,
+            len(history.conflicts) - mark.conflicts,
+        )
+        told = old.told
+        if mark.loan is not None:
+            history.loans[-1] = told.loans[mark.loans - 1]  # the same loan, as it went on
+        if mark.transit is not None:
+            history.transits[-1] = told.transits[mark.transits - 1]
+        history.loans += told.loans[mark.loans :]
+        history.transits += told.transits[mark.transits :]
+        history.conflicts += told.conflicts[mark.conflicts :]
+        for name, value in zip(_SCALARS, old.plain, strict=True):
+            setattr(history, name, value)
+        self._events += old.events[mark.n :]
+        self._keys += old.keys[mark.n :]
+        self._snapshots += [one.moved(*more) for one in old.snapshots[number:]]
 
     def _push(self, logged: Logged) -> None:
-        if len(self._events) % EVERY == 0:
+        if not self._snapshots or len(self._events) - self._snapshots[-1].n >= EVERY:
             self._snapshots.append(self._snapshot())
         apply(self.history, logged)
         self._events.append(logged)
@@ -119,7 +216,8 @@ class Timeline:
             len(history.conflicts),
         )
 
-    def _restore(self, snapshot: _Snapshot) -> None:
+    def _put_back(self, snapshot: _Snapshot) -> None:
+        """Make the history what it was at a snapshot. Fates stay: folding a CHECKOUT again says its fate again."""
         history = self.history
         for name, value in zip(_SCALARS, snapshot.plain, strict=True):
             setattr(history, name, value)
@@ -129,10 +227,6 @@ class Timeline:
             history.loans[-1] = _copy(snapshot.loan)
         if snapshot.transit is not None:
             history.transits[-1] = _copy(snapshot.transit)
-        for logged in self._events[snapshot.n :]:
-            history.fates.pop(logged.event.name, None)
-        del self._events[snapshot.n :], self._keys[snapshot.n :]
-        del self._snapshots[snapshot.n // EVERY :]
 
     def _rebuild(self, events: list[Logged]) -> None:
         old = self.history

@@ -57,7 +57,7 @@ class Agent:
         config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.clock = EdgeClock(path=config.data / "clock.json")
         self.started = self.clock.now()
-        self.replica = Replica(config.data / "replica", self.clock)
+        self.replica = Replica(config.data / "replica", self.clock, config.policy_trust)
         limits = OutboxLimits(
             max_rows=config.outbox.max_rows,
             archive_rows=config.outbox.archive_rows,

@@ -16,9 +16,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from consortium.identity import IdentityError, check_branch, check_node, check_org, org_of_branch
+from consortium.seal import PolicyKey, SealError, Trust
 
 PREFIX = "TONGJIE_EDGE_"
 _KEY_BYTES = 32
+_NOBODY = Trust(())
 
 
 class ConfigError(ValueError):
@@ -66,7 +68,7 @@ class OutboxConfig:
 
 @dataclass(frozen=True, slots=True)
 class EdgeConfig:
-    """Everything an edge needs to start. Secrets are not in its ``repr``."""
+    """Everything an edge needs to start. Secrets are not in its ``repr``; without a key to trust it takes no policy at all."""
 
     node: str
     branch: str
@@ -83,13 +85,14 @@ class EdgeConfig:
     accounts: tuple[AccountConfig, ...] = ()
     devices: tuple[DeviceConfig, ...] = ()
     outbox: OutboxConfig = OutboxConfig()
+    policy_trust: Trust = _NOBODY
     mode: str = "live"
 
 
 _SECTIONS: dict[str, dict[str, type]] = {
     "": {
         "node": str, "branch": str, "org": str, "data": str, "hub_url": str, "broker_url": str, "node_token": str,
-        "node_token_file": str, "site_key_file": str, "mode": str,
+        "node_token_file": str, "site_key_file": str, "mode": str, "policy_keys": list, "policy_seals_needed": int,
     },
     "http": {"host": str, "port": int},
     "sip2": {"host": str, "port": int},
@@ -121,7 +124,7 @@ class _Reader:
         self._env = env
         self._base = path.resolve().parent
         self._raw = raw
-        known = {*_SECTIONS[""], "http", "sip2", "outbox", "devices"}
+        known = {*_SECTIONS[""], "http", "sip2", "outbox", "devices", "policy_party_keys"}
         self._only(raw, known, "")
         for section, keys in _SECTIONS.items():
             table = self._table(section)
@@ -165,6 +168,7 @@ class _Reader:
             accounts=accounts,
             devices=devices,
             outbox=self._outbox(),
+            policy_trust=self._policy_trust(),
             mode=self.mode,
         )
 
@@ -193,7 +197,7 @@ class _Reader:
         if variable in env:
             text = env[variable]
             try:
-                table[key] = kind(text)
+                table[key] = text.replace(",", " ").split() if kind is list else kind(text)
             except ValueError as error:
                 raise ConfigError("CONFIG_TYPE", f"{variable} must be a whole number") from error
         if key in table and (not isinstance(table[key], kind) or (kind is int and isinstance(table[key], bool))):
@@ -288,6 +292,35 @@ class _Reader:
             out[device.id] = device
         return tuple(out.values())
 
+    # --- the policy's keys ---
+
+    def _policy_trust(self) -> Trust:
+        texts = self._table("").get("policy_keys")
+        if not texts:
+            raise ConfigError(
+                "CONFIG_MISSING",
+                'policy_keys is missing; write policy_keys = ["…"] with the public key that the hub logs when it starts',
+            )
+        keys = tuple({key.id: key for key in (self._policy_key("policy_keys", text) for text in texts)}.values())
+        needed = self._number("", "policy_seals_needed", 1, 1, len(keys))
+        return Trust(keys, needed, self._party_keys())
+
+    def _party_keys(self) -> dict[str, tuple[PolicyKey, ...]]:
+        found: dict[str, tuple[PolicyKey, ...]] = {}
+        for org, texts in self._table("policy_party_keys").items():
+            name = f"policy_party_keys.{self._checked(check_org, 'policy_party_keys', org)}"
+            if not isinstance(texts, list):
+                raise ConfigError("CONFIG_TYPE", f"{name} must be a list of public keys")
+            found[org] = tuple(self._policy_key(name, text) for text in texts)
+        return found
+
+    @staticmethod
+    def _policy_key(name: str, text: object) -> PolicyKey:
+        try:
+            return PolicyKey.from_hex(str(text))
+        except SealError as error:
+            raise ConfigError("CONFIG_POLICY_KEY", f"{name}: {error}") from error
+
     # --- secrets ---
 
     def _secret(self, table: Mapping[str, Any], key: str, section: str) -> str:
@@ -335,4 +368,4 @@ class _Reader:
         return key
 
 
-_WORD: dict[type, str] = {str: "a text", int: "a whole number", bool: "true or false", dict: "a table"}
+_WORD: dict[type, str] = {str: "a text", int: "a whole number", bool: "true or false", dict: "a table", list: "a list"}

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,10 @@ _log = logging.getLogger(__name__)
 _QUEUE = 2_048  # messages of at most 16 KB that wait while a snapshot is made
 _FETCH_TIMEOUT_S = 1_600.0
 _RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+_REFUSED_RETRY_S = 300.0
+"""A policy that is refused stays refused until somebody publishes another; a snapshot is too large to be fetched meanwhile."""
+_REFUSED = ("SEAL_", "AGREEMENT_", "BUNDLE_")
+_WAITS = "BUNDLE_NOT_YET"  # passes by itself: our clock or the hub's is a little off
 
 
 @dataclass(slots=True)
@@ -34,6 +38,8 @@ class FollowStats:
     gaps: int = 0
     snapshots: int = 0
     failures: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    """What could not be used, by code."""
 
 
 class Follower:
@@ -69,8 +75,7 @@ class Follower:
             try:
                 fits = await self._take(part, data)
             except ReplicaInvalid as error:
-                self.stats.failures += 1
-                _log.error("replica: a %s cannot be used (%s)", part, error.code)
+                self._refuse(part, error)
                 fits = False
             if not fits:
                 await self._catch_up()
@@ -103,24 +108,27 @@ class Follower:
         attempt = 0
         while True:
             answer = await self._greet()
+            wait_s = _RETRY_S[min(attempt, len(_RETRY_S) - 1)]
             if answer is not None:
                 manifest = answer.get("manifest")
                 if not isinstance(manifest, dict):
                     # The missing steps came before the answer, but behind what was in the queue already.
                     self._queue = deque(sorted(self._queue, key=_order))
                     return
-                if await self._tried(manifest):
-                    return
-            await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+                try:
+                    if await self._snapshot(manifest):
+                        return
+                except ReplicaInvalid as error:
+                    self._refuse("snapshot", error)
+                    if error.code.startswith(_REFUSED) and error.code != _WAITS:
+                        wait_s = _REFUSED_RETRY_S
+            await asyncio.sleep(wait_s)
             attempt += 1
 
-    async def _tried(self, manifest: Mapping[str, Any]) -> bool:
-        try:
-            return await self._snapshot(manifest)
-        except ReplicaInvalid as error:
-            self.stats.failures += 1
-            _log.error("replica: the snapshot cannot be used (%s); trying again", error.code)
-            return False
+    def _refuse(self, part: str, error: ReplicaInvalid) -> None:
+        self.stats.failures += 1
+        self.stats.refused[error.code] += 1
+        _log.error("replica: a %s cannot be used (%s); what we have stays in use", part, error.code)
 
     async def _snapshot(self, manifest: Mapping[str, Any]) -> bool:
         where, size, sha256 = manifest.get("url"), manifest.get("size"), manifest.get("sha256")

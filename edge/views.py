@@ -72,6 +72,7 @@ def state(agent: Agent) -> dict[str, Any]:
             "version": agent.replica.version,
             "policy": seen.policy_version,
             "age_ms": age,
+            "refused": dict(agent.link.follower.stats.refused),
         },
         "outbox": {
             "epoch": agent.outbox.epoch,

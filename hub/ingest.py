@@ -22,10 +22,11 @@ from hub.decide.reservations import Reservations
 from hub.devices.nodes import Nodes
 from hub.feed import Feed
 from hub.identity.keys import Identity
+from hub.ledger import disputes
 from hub.ledger.admit import Row, admit
 from hub.ledger.journal import hub_rows
 from hub.ledger.log import Batch, Taken, take
-from hub.ledger.project import Changed, project
+from hub.ledger.project import Changed, Memory, first_branches, project
 from hub.metrics import Metrics
 from hub.policy.current import CurrentPolicy
 from hub.spread.service import Spread
@@ -148,6 +149,7 @@ class Ingest:
         self._salt = salt
         self._waiting: list[_Waiting] = []
         self._turn = asyncio.Lock()
+        self._memory = Memory(identity)
 
     async def batch(self, node: str, epoch: str, rows: Sequence[RowIn]) -> Ack:
         """Take consecutive rows of one node and epoch, and give the ack once they are committed.
@@ -204,22 +206,50 @@ class Ingest:
 
     async def apply(self, conn: AsyncConnection, batches: Sequence[Batch]) -> Committed:
         """Log, fold, project and raise replica versions inside the caller's transaction; call ``tell`` after its commit."""
-        taken = await take(conn, batches, self._clock())
-        changed = await project(conn, taken.covered, self._policy.found)
+        now = self._clock()
+        clocks = await self._memory.clocks.read(conn)
+        taken = await take(conn, batches, now, clocks)
+        changed = await project(conn, taken, self._policy.found, self._memory, clocks, now)
         if changed.rids or changed.items:
             await self._spread.changed(conn, loans_of=changed.rids, items=changed.items)
         return Committed(taken=taken, changed=changed)
 
     async def record(self, conn: AsyncConnection, born: Iterable[HubEvent]) -> Committed:
-        """Write events of the hub's own into the log, inside the caller's transaction; call ``tell`` after its commit."""
+        """Write events of the hub's own into the log, inside the caller's transaction; call ``tell`` after its commit.
+
+        Whoever registered a reader calls this afterwards, with no events where there are none to tell.
+        """
         rows: list[Row] = await hub_rows(
             conn, self._identity, self.node, self.epoch, list(born), self._clock(), self._salt
         )
-        if not rows:
-            return Committed()
-        committed = await self.apply(conn, [Batch(self.node, "hub", self.epoch, rows)])
+        # With nothing to say, too: somebody may have been registered whose events wait for a name.
+        committed = await self.apply(conn, [Batch(self.node, "hub", self.epoch, rows)] if rows else [])
         committed.ids = [f"{self.node}/{self.epoch}/{row.seq}" for row in rows]
         return committed
+
+    async def take_defaults(self) -> int:
+        """Settle by its default every conflict whose deadline has passed, as an event; gives how many. Call it now and then."""
+        policy = self._policy.found
+        if policy is None:
+            return 0
+        async with self._store.write() as conn:
+            found = await disputes.due(conn, self._clock())
+            branches = first_branches(policy)
+            anywhere = min(policy.branches)  # an event that no branch gave rise to is booked at the first
+            committed = await self.record(
+                conn,
+                [
+                    HubEvent(
+                        Kind.CONFLICT_SETTLED,
+                        branches.get(one.owner, anywhere),
+                        "deadline",
+                        {"conflict": one.id, "resolution": one.default},
+                    )
+                    for one in found
+                ],
+            )
+        self.tell(committed)
+        return len(found)
 
     def tell(self, committed: Committed) -> None:
         """A transaction stands: tell the feed, the replicas, the reservations and the counters."""

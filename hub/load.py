@@ -21,9 +21,11 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consortium.bundle import from_plain
+from consortium.bundle import from_json, from_plain, to_json
+from consortium.entities import Block, Card, Item
 from consortium.events import Kind
-from consortium.identity import ItemKey, canonical_uid, check_branch, check_node, check_org
+from consortium.identity import check_branch, check_node, check_org
+from consortium.seal import FORMAT, Opened, Sealed, Trust, from_text
 from hub.config import PinCost
 from hub.decide.pins import hasher
 from hub.decide.reservations import Reservations
@@ -34,8 +36,11 @@ from hub.identity.keys import HUB_SITE, Identity
 from hub.identity.readers import load_readers
 from hub.ingest import HubEvent, Ingest
 from hub.ledger.items import Key
+from hub.load_rows import LoadError, Person, Rows, read_people, read_stock
 from hub.metrics import Metrics
-from hub.policy.current import CurrentPolicy, publish
+from hub.policy.current import CurrentPolicy
+from hub.policy.keys import register
+from hub.policy.publish import publish
 from hub.spread.service import Spread
 from hub.spread.versions import ensure_sites
 from hub.store import schema as s
@@ -44,17 +49,10 @@ from hub.store.engine import Store, execute_rows, upsert
 
 _KNOWN = frozenset({"bundle", "nodes", "readers", "items", "open_loans", "staff", "api_tokens"})
 _DEVICE = "import"
-Rows = Sequence[Mapping[str, Any]]
+__all__ = ["LoadError", "Loaded", "load"]
+
 Rids = dict[tuple[str, str], str]
 """(home, reader_no) → rid."""
-
-
-class LoadError(ValueError):
-    """A consortium file that cannot be loaded; the message names the place. Nothing of it was written. ``code`` is stable."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +72,18 @@ async def load(
     master_key: bytes,
     now: int,
     *,
+    policy_key: bytes,
+    trust: Trust | None = None,
     cost: PinCost | None = None,
     node: str = "hub-1",
     new_id: Callable[[], str] = lambda: secrets.token_hex(16),
 ) -> Loaded:
-    """Write a consortium file into the store, in one transaction. ``now`` in ms UTC; ``new_id`` gives rids and salts.
+    """Write a consortium file into the store, in one transaction.
 
-    Raises LoadError, BundleError, IdentityError naming what is wrong.
+    ``now`` in ms UTC; ``policy_key`` (32 bytes) seals the bundle, which ``trust`` must then let pass (default: that key
+    alone); ``new_id`` gives rids and salts.
+
+    Raises LoadError, BundleError (SealError too), IdentityError naming what is wrong.
     """
     if unknown := data.keys() - _KNOWN:
         raise LoadError("LOAD_KEY", f"a consortium file has no {', '.join(sorted(unknown))}")
@@ -92,17 +95,20 @@ async def load(
     policy = CurrentPolicy()
     await policy.refresh(store)
     identity = Identity(master_key)
-    people, stock = list(data.get("readers", ())), list(data.get("items", ()))
+    people, stock = read_people(data.get("readers", ())), read_stock(data.get("items", ()))
     hashes = await _hash_all(people, list(data.get("staff", ())), known, hasher(cost or PinCost()))
     try:
         async with store.write() as conn:
+            said: list[HubEvent] = []
             if "bundle" in data:
-                bundle = from_plain(dict(data["bundle"]))
-                await publish(conn, bundle)
-                policy.set(bundle)
+                offered = _offered(dict(data["bundle"]))
+                if opened := await publish(conn, offered, policy_key, now, trust=trust):
+                    await register(conn, policy_key, now)
+                    said.append(_published(opened))
+                policy.set(from_json(offered.body))
             await ensure_sites(conn, policy.orgs)
             await _write_access(conn, data, now, hashes)
-            rids = await _write_readers(conn, people, known, hashes, new_id)
+            rids = await _write_readers(conn, people, known, hashes, new_id, now)
             await _write_items(conn, stock)
             records = await load_readers(conn, rids.values(), now)
             await reindex(conn, identity, [*policy.orgs, HUB_SITE], records.values())
@@ -111,12 +117,26 @@ async def load(
                 store, identity, policy, Nodes(store), spread, Feed(store), Reservations(), Metrics(), lambda: now,
                 node=node, epoch=f"{now:013d}-load", salt=new_id,
             )  # fmt: skip
+            await ingest.record(conn, said)
             loans = await _open_loans(conn, list(data.get("open_loans", ())), {**known, **rids}, stock, ingest)
             await spread.changed(conn, policy=True)  # no delta carries all this: whoever has a replica takes a snapshot
             await conn.execute(s.imports.insert(), {"digest": digest, "t": now})
     except KeyError as error:
         raise LoadError("LOAD_MISSING", f"a row of the consortium file has no {error}") from error
-    return Loaded(len(people), sum(len(row.get("cards", ())) for row in people), len(stock), loans)
+    return Loaded(len(people), sum(len(person.cards) for person in people), len(stock), loans)
+
+
+def _offered(data: dict[str, Any]) -> Sealed:
+    """The bundle of the file: plain, or sealed already by others (``tongjie policy sign``)."""
+    if data.get("format") == FORMAT:
+        return from_text(json.dumps(data, ensure_ascii=False))
+    return Sealed(to_json(from_plain(data)), ())
+
+
+def _published(opened: Opened) -> HubEvent:
+    # Booked, as every event that no branch gave rise to, at the first branch.
+    data = {"version": opened.held.version, "digest": opened.held.digest}
+    return HubEvent(Kind.POLICY_PUBLISHED, min(branch.id for branch in opened.bundle.branches), _DEVICE, data)
 
 
 async def _known(conn: AsyncConnection) -> dict[tuple[str, str], tuple[str, str | None]]:
@@ -127,7 +147,10 @@ async def _known(conn: AsyncConnection) -> dict[tuple[str, str], tuple[str, str 
 
 
 async def _hash_all(
-    people: Rows, staff: Rows, known: Mapping[tuple[str, str], tuple[str, str | None]], hashes: Argon2Hasher
+    people: Sequence[Person],
+    staff: Rows,
+    known: Mapping[tuple[str, str], tuple[str, str | None]],
+    hashes: Argon2Hasher,
 ) -> dict[tuple[str, str], str]:
     """Verifiers of PINs and passwords, made on every core: argon2 lets go of the interpreter while it works.
 
@@ -135,9 +158,9 @@ async def _hash_all(
     """
     passwords = Argon2Hasher()
     wanted: dict[tuple[str, str], str] = {
-        (row["home"], row["reader_no"]): row["pin"]
-        for row in people
-        if row.get("pin") and not known.get((row["home"], row["reader_no"]), ("", None))[1]
+        person.name: person.pin
+        for person in people
+        if person.pin is not None and not known.get(person.name, ("", None))[1]
     }
     wanted.update({("", row["username"]): row["password"] for row in staff})
 
@@ -187,79 +210,72 @@ def _sha256(text: str) -> str:
 
 async def _write_readers(
     conn: AsyncConnection,
-    people: Rows,
+    people: Sequence[Person],
     known: Mapping[tuple[str, str], tuple[str, str | None]],
     hashes: Mapping[tuple[str, str], str],
     new_id: Callable[[], str],
+    now: int,
 ) -> Rids:
     rids: Rids = {}
     rows: list[dict[str, Any]] = []
     cards: list[dict[str, Any]] = []
     blocks: list[dict[str, Any]] = []
-    for row in people:
-        name = (check_org(row["home"]), str(row["reader_no"]))
-        rid, verifier = known.get(name, ("", None))
-        rid = rids[name] = rid or new_id()
+    for person in people:
+        reader = person.reader
+        rid, verifier = known.get(person.name, ("", None))
+        rid = rids[person.name] = rid or new_id()
         rows.append(
             {
-                "rid": rid, "home": name[0], "reader_no": name[1], "category": row["category"],
-                "status": row.get("status", "ACTIVE"), "valid_to_ms": row.get("valid_to_ms"),
-                "shared": bool(row.get("shared")), "age": row.get("age"), "lang": row.get("lang", "zh"),
-                "pin_verifier": verifier or hashes.get(name),
+                "rid": rid, "home": reader.home, "reader_no": reader.reader_no, "category": reader.category,
+                "status": reader.status.value, "valid_to_ms": reader.valid_to_ms, "shared": reader.shared,
+                "age": person.age(now), "lang": reader.lang, "pin_verifier": verifier or hashes.get(person.name),
             }
         )  # fmt: skip
-        cards += [_card_row(rid, card) for card in row.get("cards", ())]
-        blocks += [_block_row(rid, number, block) for number, block in enumerate(row.get("blocks", ()))]
+        cards += [_card_row(rid, card) for card in person.cards]
+        blocks += [_block_row(rid, number, block) for number, block in enumerate(person.blocks)]
     await execute_rows(conn, upsert(conn, s.readers), rows)
     await execute_rows(conn, upsert(conn, s.cards), cards)
     await execute_rows(conn, upsert(conn, s.blocks), blocks)
     return rids
 
 
-def _card_row(rid: str, card: Mapping[str, Any]) -> dict[str, Any]:
+def _card_row(rid: str, card: Card) -> dict[str, Any]:
     return {
-        "uid": canonical_uid(card["uid"]).hex(), "rid": rid, "medium": card.get("medium", "CPU"),
-        "assurance": card.get("assurance", "LOW"), "status": card.get("status", "ACTIVE"), "to_ms": card.get("to_ms"),
-        "issued_ms": card.get("issued_ms", 0),
+        "uid": card.canonical.hex(), "rid": rid, "medium": card.medium.value, "assurance": card.level.value,
+        "status": card.status.value, "to_ms": card.to_ms, "issued_ms": card.issued_ms,
     }  # fmt: skip
 
 
-def _block_row(rid: str, number: int, block: Mapping[str, Any]) -> dict[str, Any]:
+def _block_row(rid: str, number: int, block: Block) -> dict[str, Any]:
     return {
-        "id": block.get("id") or _sha256(f"{rid}/{number}")[:32], "rid": rid, "issuer": check_org(block["issuer"]),
-        "scope": block.get("scope", "issuer"), "kind": block.get("kind", ""), "actions": list(block["actions"]),
-        "from_ms": block.get("from_ms", 0), "to_ms": block.get("to_ms"), "reason": block.get("reason", ""),
+        "id": block.id or _sha256(f"{rid}/{number}")[:32], "rid": rid, "issuer": block.issuer, "scope": block.scope.value,
+        "kind": block.kind.value, "actions": sorted(action.value for action in block.actions), "from_ms": block.from_ms,
+        "to_ms": block.to_ms, "reason": block.reason,
     }  # fmt: skip
 
 
-async def _write_items(conn: AsyncConnection, stock: Rows) -> None:
-    rows = []
-    for row in stock:
-        key = ItemKey(check_org(row["owner"]), str(row["item_no"]))
-        rows.append(
-            {
-                "owner": key.owner, "item_no": key.item_no, "item_type": _type(row), "title": row["title"],
-                "owner_branch": check_branch(row["owner_branch"]), "value": row.get("value", 0),
-                "shareable": row.get("shareable", True), "reference": row.get("reference", False), "shelf": row.get("shelf"),
-            }
-        )  # fmt: skip
+async def _write_items(conn: AsyncConnection, stock: Sequence[Item]) -> None:
+    rows = [
+        {
+            "owner": item.owner, "item_no": item.item_no, "item_type": item.item_type, "title": item.title,
+            "owner_branch": item.owner_branch, "value": item.value, "shareable": item.shareable, "reference": item.reference,
+            "shelf": item.shelf,
+        }
+        for item in stock
+    ]  # fmt: skip
     for part in chunks(rows, 5_000):
         await execute_rows(conn, upsert(conn, s.items), part)
-
-
-def _type(row: Mapping[str, Any]) -> str:
-    return str(row["item_type"] if "item_type" in row else row["type"])
 
 
 async def _open_loans(
     conn: AsyncConnection,
     wanted: Rows,
     readers: Mapping[tuple[str, str], str | tuple[str, str | None]],
-    stock: Rows,
+    stock: Sequence[Item],
     ingest: Ingest,
 ) -> int:
     """Loans that are open already, as CHECKOUT events. An item that any event speaks of is left as it is."""
-    types = {(row["owner"], row["item_no"]): _type(row) for row in stock}
+    types = {(item.owner, item.item_no): item.item_type for item in stock}
     touched = await _touched(conn, ((row["owner"], row["item_no"]) for row in wanted))
     born: list[HubEvent] = []
     for row in sorted(wanted, key=lambda one: (one["t_out"], one["owner"], one["item_no"])):

@@ -29,8 +29,10 @@ from hub.devices.nodes import Node, Nodes
 from hub.feed import Feed
 from hub.identity.keys import Identity
 from hub.ingest import Ingest, IngestFailed, IngestRefused
+from hub.ledger.deadlines import Deadlines
 from hub.metrics import Metrics
 from hub.policy.current import CurrentPolicy, PolicyMissing
+from hub.policy.keys import signing_key
 from hub.spread.service import Spread
 from hub.spread.versions import ensure_sites
 from hub.store.engine import Store
@@ -53,12 +55,14 @@ class HubWorker:
     """One worker. ``start`` opens everything, ``stop`` closes it; between them its parts are attributes for whoever serves HTTP."""
 
     store: Store
+    policy_key: bytes
     policy: CurrentPolicy
     nodes: Nodes
     feed: Feed
     spread: Spread
     ingest: Ingest
     decider: Decider
+    deadlines: Deadlines
 
     def __init__(self, config: HubConfig, *, clock: Callable[[], int] = wall_ms) -> None:
         self.config = config
@@ -96,6 +100,7 @@ class HubWorker:
             raise ConfigError(
                 "CONFIG_DATABASE", f"database: it cannot be opened ({type(error).__name__}: {error})"
             ) from error
+        self.policy_key = await signing_key(config, self.store, clock())
         self.policy = CurrentPolicy()
         await self._read_policy()
         self.nodes = Nodes(self.store)
@@ -116,6 +121,8 @@ class HubWorker:
         await self._listen()
         self.spread.send = self._send_replica
         self.spread.start()
+        self.deadlines = Deadlines(self.ingest.take_defaults)
+        self.deadlines.start()
 
     async def stop(self) -> None:
         """Stop listening, then close. What was not committed is sent again by its edge."""
@@ -123,7 +130,7 @@ class HubWorker:
             if link is not None:
                 await link.close()
         self._questions = self._events = None
-        for name in ("spread", "feed"):
+        for name in ("deadlines", "spread", "feed"):
             if hasattr(self, name):
                 await getattr(self, name).stop()
         if hasattr(self, "store"):

@@ -16,7 +16,7 @@ from consortium.agreement import (
     Service,
 )
 from consortium.bundle import Bundle, Policy
-from consortium.calendar import round_the_clock
+from consortium.calendar import ALL_DAY, Calendar, round_the_clock
 from consortium.events import Event, Kind
 from consortium.facts import (
     Assurance,
@@ -27,15 +27,30 @@ from consortium.facts import (
     EnterFacts,
     ItemFacts,
     Known,
+    LoanFacts,
     ReaderFacts,
+    RenewFacts,
     ReturnFacts,
 )
 from consortium.fold import Logged
+from consortium.states import Loan
+from consortium.terms import Terms
 
 NOW = 1_795_300_000_000
 HOUR = 3_600_000
 DAY = 24 * HOUR
 HOME, HOST, THIRD = "251020", "990001", "990002"
+
+_DATA: dict[Kind, dict[str, Any]] = {
+    Kind.ITEM_MARKED: {"mark": "MISSING"},
+    Kind.LOAN_ENDED: {"end": "STAFF"},
+    Kind.LOAN_EXTENDED: {"due": NOW + 60 * DAY},
+    Kind.ILS_OBSERVED: {"what": "LOAN", "as_of": NOW},
+    Kind.HOLD_PLACED: {"hold": "h1", "pickup": f"{HOST}-01"},
+    Kind.HOLD_CANCELLED: {"hold": "h1"},
+    Kind.HOLD_EXPIRED: {"hold": "h1"},
+}
+"""What these types of event carry unless told otherwise."""
 
 
 class Make:
@@ -68,6 +83,11 @@ class Make:
             "limits": (LimitSet("lender", LimitScope.LENDER, 5),),
         }
         return Bundle(**{**fields, **more})
+
+    @staticmethod
+    def shut(name: str = "always") -> Calendar:
+        """A calendar whose only hours are years away."""
+        return Calendar(name, "Asia/Shanghai", ((),) * 7, exceptions={"2032-01-01": ALL_DAY})
 
     @staticmethod
     def policy(**more: Any) -> Policy:
@@ -118,6 +138,45 @@ class Make:
         return ReturnFacts(**{"device": Make.device(), "known": Make.known(), "item": Make.item(), **more})
 
     @staticmethod
+    def loan_facts(**more: Any) -> LoanFacts:
+        """A loan of ten days ago, due in a day, that may be renewed twice for 30 days."""
+        fields: dict[str, Any] = {
+            "mine": True,
+            "t_out": NOW - 10 * DAY,
+            "due": NOW + DAY,
+            "place": f"{HOST}-01",
+            "terms": Terms(period_days=30, renewals=2),
+        }
+        return LoanFacts(**{**fields, **more})
+
+    @staticmethod
+    def renew(**more: Any) -> RenewFacts:
+        fields = {
+            "device": Make.device(),
+            "known": Make.known(),
+            "reader": Make.reader(),
+            "item": Make.item(),
+            "loan": Make.loan_facts(),
+        }
+        return RenewFacts(**{**fields, **more})
+
+    @staticmethod
+    def loan(name: str = "l1", **more: Any) -> Loan:
+        """A loan as the fold leaves it: lent by HOST to a reader of HOME, due in 30 days."""
+        fields: dict[str, Any] = {
+            "owner": HOST,
+            "item_no": "1001",
+            "item_type": "BOOK",
+            "who": "r1",
+            "home": HOME,
+            "place": f"{HOST}-01",
+            "device": "kiosk1",
+            "t_out": NOW,
+            "due": NOW + 30 * DAY,
+        }
+        return Loan(name, **{**fields, **more})
+
+    @staticmethod
     def event(kind: Kind, seq: int, *, at: int = NOW, node: str = "edge-990001-01", **more: Any) -> Event:
         item = more.pop("item", (HOST, "1001"))
         branch = more.pop("branch", f"{HOST}-01")
@@ -128,8 +187,9 @@ class Make:
             data |= {"route": {"action": "SHELVE", "dest": branch, "reason": "HOME"}, "code": "RETURN_HOME"}
         if kind is Kind.TRANSIT_SENT:
             data |= {"to": f"{HOST}-01"}
-        if kind in (Kind.ENTRY, Kind.EXIT):
-            data = {"home": HOME, "class": "partner"}
+        data |= _DATA.get(kind, {})
+        if kind in (Kind.ENTRY, Kind.EXIT, Kind.VISIT_CLOSED, Kind.CLOCK_CORRECTED):
+            data = {"home": HOME, "class": "partner"} if kind is not Kind.CLOCK_CORRECTED else {}
         data |= more.pop("data", {})
         fields = {
             "node": node,

@@ -13,24 +13,28 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
-from consortium.bundle import BundleError, Policy, from_json
+from consortium.bundle import Policy
 from consortium.facts import Assurance, CardStatus, Known
 from consortium.identity import ItemKey
+from consortium.seal import Held, Trust
 from edge.clock import EdgeClock
 from edge.outbox import Watermark
 from edge.replica import process, store
+from edge.replica.policy import PolicyGuard
 from edge.replica.rows import ItemRow, ReaderRow, ReplicaInvalid, TokenRow, change, read_item, read_reader
+from edge.replica.steps import Step, moved, read_step
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
+
+HELD_FILE = "policy-held.json"
+"""Version and digest of the newest policy ever taken; outside the replica's directory, whose files snapshots replace."""
+
 _BUILD_TIMEOUT_S = 1_800.0
-_MAX_ROWS = 10_000  # of one delta; a message of 16 KB holds a few hundred
 
 _TOKEN = "SELECT srid, status, assurance, to_ms FROM tokens WHERE token = ?"  # noqa: S105 - a statement, no secret
 _HOLDER = (
@@ -63,21 +67,23 @@ class Gap:
     got: tuple[int, int]
 
 
-class _Step(msgspec.Struct, frozen=True):
-    """A delta or watermark as it travels."""
-
-    generation: int
-    version: int
-    asof_ms: int
-    includes: dict[str, Any]
-    rows: list[Any] = []
+@dataclass(frozen=True, slots=True)
+class _File:
+    reads: sqlite3.Connection
+    writes: sqlite3.Connection
+    policy: Policy | None
+    held: Held | None
 
 
 class Replica:
-    """The replica in ``directory``. ``start`` opens what is there; without a file every read answers None and every age is endless."""
+    """The replica in ``directory``. ``start`` opens what is there; without a file every read answers None and every age is endless.
 
-    def __init__(self, directory: Path, clock: EdgeClock) -> None:
+    A policy is taken where ``trust`` says so; which one was the newest is noted in ``HELD_FILE`` beside the directory.
+    """
+
+    def __init__(self, directory: Path, clock: EdgeClock, trust: Trust) -> None:
         self._directory = directory
+        self._guard = PolicyGuard(trust, directory.with_name(HELD_FILE), clock.now)
         self._clock = clock
         self._pool = ThreadPoolExecutor(1, "replica")
         self._lock = asyncio.Lock()
@@ -94,11 +100,14 @@ class Replica:
     async def start(self) -> None:
         """Open the file in use. A damaged one is as good as none: the hub is asked for a snapshot."""
         await self._in_thread(lambda: self._directory.mkdir(parents=True, exist_ok=True))
+        await self._in_thread(self._guard.load)
         path = store.current(self._directory)
         if path is None:
             return
         try:
-            self._use(path, *(await self._in_thread(lambda: _open(path))))
+            opened = await self._in_thread(lambda: self._open(path))
+            await self._in_thread(lambda: self._took(opened))
+            self._use(path, opened)
         except ReplicaInvalid as error:
             _log.error("replica: %s; asking the hub for a new one", error.code)
 
@@ -115,10 +124,10 @@ class Replica:
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
-    def _use(self, path: Path, reads: sqlite3.Connection, writes: sqlite3.Connection, policy: Policy | None) -> None:
+    def _use(self, path: Path, opened: _File) -> None:
         old = (self._reads, self._writes)
-        self._path, self._reads, self._writes, self._policy = path, reads, writes, policy
-        self._set_head(store.read_head(reads))
+        self._path, self._reads, self._writes, self._policy = path, opened.reads, opened.writes, opened.policy
+        self._set_head(store.read_head(opened.reads))
         for conn in old:
             if conn is not None:
                 conn.close()
@@ -244,14 +253,14 @@ class Replica:
 
     async def apply_delta(self, message: Mapping[str, Any]) -> Applied | Gap:
         """Apply one version step; an older one changes nothing. Raises ReplicaInvalid, and is then as before."""
-        step = _step(message)
+        step = read_step(message)
         async with self._lock:
             head = self._head
             fit = self._fit(head, step, step.version - 1)
             if fit is not None:
                 return fit
             assert head is not None
-            new = _moved(head, step)
+            new = moved(head, step)
             policy = await self._in_thread(lambda: self._write(step.rows, new))
             if policy is not None:
                 self._policy = policy
@@ -260,20 +269,20 @@ class Replica:
 
     async def apply_watermark(self, message: Mapping[str, Any]) -> Applied | Gap:
         """Take the hub's word that nothing has changed since; Gap where it is ahead of us. Raises ReplicaInvalid."""
-        step = _step(message)
+        step = read_step(message)
         async with self._lock:
             head = self._head
             fit = self._fit(head, step, step.version)
             if fit is not None:
                 return fit
             assert head is not None
-            new = _moved(head, step)
+            new = moved(head, step)
             await self._in_thread(lambda: self._write([], new))
             self._set_head(new)
             return Applied(new.version)
 
     @staticmethod
-    def _fit(head: store.Head | None, step: _Step, wanted: int) -> Applied | Gap | None:
+    def _fit(head: store.Head | None, step: Step, wanted: int) -> Applied | Gap | None:
         """None where the step fits on version ``wanted``."""
         if head is not None:
             if (head.generation, head.version) == (step.generation, wanted):
@@ -289,7 +298,8 @@ class Replica:
         conn = self._writes
         if conn is None:
             raise ReplicaInvalid("REPLICA_FILE", "the replica is closed")
-        policy = None
+        policy: Policy | None = None
+        held: Held | None = None
         try:
             conn.execute("BEGIN IMMEDIATE")
             try:
@@ -297,7 +307,7 @@ class Replica:
                     # Row by row: each statement lets the loop's thread run, so a tap waits for one row and not for a message.
                     one = change(row)
                     if one.statement == "put_policy":
-                        policy = _policy(one.values[1])
+                        policy, held = self._guard.open(*one.values)
                     conn.execute(store.STATEMENTS[one.statement], one.values)
                 store.write_head(conn, head)
                 conn.execute("COMMIT")
@@ -307,12 +317,14 @@ class Replica:
                 raise
         except sqlite3.Error as error:
             raise ReplicaInvalid("REPLICA_FILE", "the replica file cannot be written") from error
+        if held is not None:
+            self._guard.took(held)
         return policy
 
     async def apply_snapshot(self, path: Path, manifest: Mapping[str, Any]) -> Applied:
         """Build a new file from a snapshot in another process and switch to it; reads go on from the old one until then.
 
-        A snapshot older than what we hold changes nothing. Raises ReplicaInvalid (sha256, size, rows, policy).
+        A snapshot older than what we hold changes nothing. Raises ReplicaInvalid (sha256, size, rows, policy and its seal).
         """
         try:
             generation, version = int(manifest["generation"]), int(manifest["version"])
@@ -329,52 +341,37 @@ class Replica:
             out.unlink(missing_ok=True)
             raise
         async with self._lock:
-            opened = await self._in_thread(lambda: _open(out))
+            try:
+                opened = await self._in_thread(lambda: self._open(out))
+            except ReplicaInvalid:
+                out.unlink(missing_ok=True)
+                raise
             await self._in_thread(lambda: store.set_current(self._directory, out))
-            self._use(out, *opened)
+            await self._in_thread(lambda: self._took(opened))
+            self._use(out, opened)
             await self._in_thread(lambda: store.remove_others(self._directory, out))
         return Applied(version)
 
+    def _took(self, opened: _File) -> None:
+        if opened.held is not None:
+            self._guard.took(opened.held)
 
-def _step(message: Mapping[str, Any]) -> _Step:
-    try:
-        step = msgspec.convert(message, _Step)
-        Watermark(step.includes["epoch"], step.includes["upto"])
-    except (msgspec.ValidationError, KeyError) as error:
-        raise ReplicaInvalid("REPLICA_STEP", "a delta or watermark lacks a field") from error
-    if len(step.rows) > _MAX_ROWS:
-        raise ReplicaInvalid("REPLICA_STEP", "a delta holds more rows than a message can")
-    return step
-
-
-def _moved(head: store.Head, step: _Step) -> store.Head:
-    epoch, upto = step.includes["epoch"], step.includes["upto"]
-    if not isinstance(epoch, str) or not isinstance(upto, int):
-        raise ReplicaInvalid("REPLICA_STEP", "includes is {epoch, upto}")
-    return replace(head, version=step.version, asof_ms=step.asof_ms, epoch=epoch, upto=upto)
-
-
-def _policy(text: str) -> Policy:
-    try:
-        return Policy(from_json(text))
-    except BundleError as error:
-        raise ReplicaInvalid(error.code, str(error)) from error
-
-
-def _open(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection, Policy | None]:
-    """Both connections to a finished file, warmed, and its policy."""
-    writes = store.connect(path)
-    try:
-        store.read_head(writes)
-        row = writes.execute("SELECT body FROM policy").fetchone()
-        policy = _policy(row[0]) if row else None
-        reads = store.connect(path, read_only=True)
-    except sqlite3.Error as error:
-        writes.close()
-        raise ReplicaInvalid("REPLICA_FILE", "the replica file is damaged") from error
-    except ReplicaInvalid:
-        writes.close()
-        raise
-    for sql, values in ((_TOKEN, (b"",)), (_HOLDER, (b"",)), (_READER, ("",)), (_ITEM, ("", "")), (_NUMBER, ("",))):
-        reads.execute(sql, values).fetchone()
-    return reads, writes, policy
+    def _open(self, path: Path) -> _File:
+        """Both connections to a finished file, warmed, and its policy."""
+        writes = store.connect(path)
+        try:
+            store.read_head(writes)
+            row = writes.execute("SELECT version, body FROM policy").fetchone()
+            policy, held = self._guard.open(*row) if row else (None, None)
+            if held is None:
+                self._guard.without()
+            reads = store.connect(path, read_only=True)
+        except sqlite3.Error as error:
+            writes.close()
+            raise ReplicaInvalid("REPLICA_FILE", "the replica file is damaged") from error
+        except ReplicaInvalid:
+            writes.close()
+            raise
+        for sql, values in ((_TOKEN, (b"",)), (_HOLDER, (b"",)), (_READER, ("",)), (_ITEM, ("", "")), (_NUMBER, ("",))):
+            reads.execute(sql, values).fetchone()
+        return _File(reads, writes, policy, held)

@@ -249,14 +249,57 @@ class DecisionDetailOut(DecisionOut):
 
 
 class ConflictOut(Out):
-    """Facts that disagree about an item."""
+    """Facts that disagree about an item.
+
+    ``library`` settles it (``*`` = the hub's staff) until ``deadline``; then ``default_resolution`` is taken. A rule that settled it at
+    once leaves no deadline. ``resolution`` ``facts``: later facts took it back; ``settled_by`` is the event that settled it.
+    ``codes``: what speaks against a loan.
+    """
 
     id: str
     kind: str
+    text: Names
     item: ItemRef
     events: list[str]
     t: Time
     state: str
+    library: str
+    deadline: Time | None
+    default_resolution: str
+    resolution: str | None
+    settled_by: str | None
+    codes: list[str]
+
+
+class CorrectionOut(Out):
+    """What a late fact changed of what had been told; ``before`` and ``after`` hold the values that differ.
+
+    ``cause`` is the event that made it necessary, ``pos`` its position in the log, ``t`` when the hub found it.
+    """
+
+    id: int
+    pos: int
+    t: Time
+    cause: str
+    change: str
+    subject: str
+    item: ItemRef
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+
+class ChargeOut(Out):
+    """A posting about an overdue loan: ``amount`` in fen, negative = given back; ``cause`` is the event that made it necessary."""
+
+    id: int
+    loan: str
+    item: ItemRef
+    home: str
+    lender: str
+    amount: int
+    cause: str
+    t: Time
+    pos: int
 
 
 class DeviceOut(Out):

@@ -157,6 +157,7 @@ class Decider:
             "codes": list(decision.codes),
             "due": decision.due_ms,
             "basis": list(decision.basis),
+            "terms": decision.terms.to_plain() if decision.terms is not None else {},
             "reservation": reservation,
         }
 

@@ -1,88 +1,118 @@
 """Items folded from their events: state, loans, transits, conflicts.
 
 The fold's memory of an item is its ``ItemHistory`` with only the open loan and transit in it: the next event can change nothing
-else. An event that comes after the last one folded is applied to that memory; one that comes late makes the item fold again from
-the log, and what the new fold no longer finds is taken out of the projections. The log itself is never touched.
+else. An event that comes after the last one folded is applied to that memory. Whatever may change what was told already makes the item
+fold again from the log: an event that comes late, one that is said again under a new epoch, a clock that was measured better, a
+stranger who becomes known. What the new fold no longer finds is taken out of the projections, and every difference is told as a
+correction. The log itself is never touched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import msgspec
-from sqlalchemy import bindparam, delete, select, tuple_, update
+from sqlalchemy import and_, delete, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from consortium.clocks import Clocks
+from consortium.corrections import Correction, Projection, diff
 from consortium.events import ITEM_KINDS, decode
 from consortium.fold import Logged, apply, fold_item
 from consortium.identity import org_of_branch
-from consortium.states import Conflict, ItemHistory, Loan, Transit
-from hub.ledger.items import Key
+from consortium.states import Conflict, ItemHistory, Loan
+from hub.ledger import disputes
+from hub.ledger.items import Key, among, split
+from hub.ledger.rows import decode_history, is_person, loan_of, loan_row, state_row, transit_of, transit_row
 from hub.store.chunks import chunks
-from hub.store.engine import execute_rows, insert_new, upsert
-from hub.store.schema import conflicts, cursors, events, item_state, items, loans, transits
+from hub.store.engine import execute_rows, upsert
+from hub.store.schema import conflicts, cursors, events, item_state, items, loans, subjects, transits
 
 _KINDS = [kind.value for kind in ITEM_KINDS]
-_ERASED = "erased:"
+
+
+@dataclass(frozen=True, slots=True)
+class Redone:
+    """An item that was folded again: as it was told before, as it is now, which event made it necessary, what differs."""
+
+    before: Projection
+    after: ItemHistory
+    cause: str
+    changes: list[Correction]
+
+    @property
+    def key(self) -> Key:
+        """(owner, item_no)."""
+        return (self.after.owner, self.after.item_no)
 
 
 @dataclass(slots=True)
 class ItemsChanged:
-    """What the folds moved: items with the libraries that had them in their replica before, readers whose loans changed."""
+    """What the folds moved: items with the libraries that had them in their replica before, readers whose loans changed.
+
+    ``opened`` and ``ended`` are loans that events in their order opened and ended; what folded again stands in ``redone``.
+    """
 
     items: dict[Key, frozenset[str]] = field(default_factory=dict)
     rids: set[str] = field(default_factory=set)
     conflicts: list[str] = field(default_factory=list)
-    refolded: int = 0
+    opened: list[Loan] = field(default_factory=list)
+    ended: list[Loan] = field(default_factory=list)
+    redone: list[Redone] = field(default_factory=list)
 
 
-def encode_history(history: ItemHistory) -> str:
-    """The fold's memory of an item as JSON, closed loans and transits left out."""
-    memory = ItemHistory(
-        history.owner, history.item_no, history.owner_branch, history.status, history.branch, history.circ_branch,
-        [loan for loan in history.loans[-1:] if loan.open], [transit for transit in history.transits[-1:] if transit.open],
-        last=history.last,
-    )  # fmt: skip
-    return msgspec.json.encode(memory).decode()
+async def fold_in(
+    conn: AsyncConnection,
+    logged: Sequence[Logged],
+    first_branch: Mapping[str, str],
+    now: int,
+    *,
+    again: Mapping[Key, str] | None = None,
+    clocks: Clocks | None = None,
+) -> ItemsChanged:
+    """Fold these events of items. ``first_branch``: library → its first branch, home of items that no catalogue knows.
 
-
-def decode_history(text: str) -> ItemHistory:
-    """The memory back."""
-    return msgspec.json.decode(text, type=ItemHistory)
-
-
-async def fold_in(conn: AsyncConnection, logged: Sequence[Logged], first_branch: dict[str, str]) -> ItemsChanged:
-    """Fold these events of items. ``first_branch``: library → its first branch, home of items that no catalogue knows."""
-    groups: dict[Key, list[Logged]] = {}
+    ``again``: items to be folded from the log whatever came, with the event that is the reason. ``now`` in ms UTC.
+    """
+    groups: dict[Key, list[Logged]] = {key: [] for key in again or ()}
     for one in logged:
         assert one.event.item is not None
         groups.setdefault(one.event.item, []).append(one)
     out = ItemsChanged()
     known = await _memories(conn, list(groups), first_branch)
-    late: list[Key] = []
+    late: dict[Key, str] = dict(again or {})
     folded: list[ItemHistory] = []
     for key, new in groups.items():
         history = known[key]
         out.items[key] = _sites(history)
-        new.sort(key=lambda one: one.event.order)
-        if new[0].event.order <= history.last:
-            late.append(key)
+        new.sort(key=_order)
+        if key in late:
             continue
-        out.rids.update(loan.who for loan in history.loans)
+        if new[0].event.order <= history.last or any(one.event.reissue_of for one in new):
+            late[key] = new[0].event.name
+            continue
+        out.rids.update([loan.who for loan in history.loans])
+        before = {loan.id for loan in history.loans}
         for one in new:
             apply(history, one)
         folded.append(history)
-    again = await _refold(conn, late, known)
-    out.refolded = len(again)
-    await _retract(conn, again, out)
-    for history in (*folded, *again):
-        out.rids.update(loan.who for loan in history.loans)
+        out.opened += [loan for loan in history.loans if loan.id not in before]
+        out.ended += [loan for loan in history.loans if not loan.open]
+    out.redone = await _redo(conn, late, known, clocks)
+    await _retract(conn, out.redone)
+    both = [*folded, *(one.after for one in out.redone)]
+    for history in both:
+        out.rids.update([loan.who for loan in history.loans])
         out.conflicts += [conflict.kind for conflict in history.conflicts]
-    out.rids = {rid for rid in out.rids if not rid.startswith(_ERASED)}
-    await _write(conn, [*folded, *again])
+    for redone in out.redone:
+        out.rids.update(loan.who for loan in redone.before.loans.values())
+    out.rids = {rid for rid in out.rids if is_person(rid)}
+    await _write(conn, both, now)
     return out
+
+
+def _order(one: Logged) -> tuple[int, str, str, int]:
+    return one.event.order
 
 
 def _sites(history: ItemHistory) -> frozenset[str]:
@@ -94,17 +124,18 @@ def _sites(history: ItemHistory) -> frozenset[str]:
     return frozenset(place for place in places if place)
 
 
-_MEMORY = select(item_state.c.history).where(
-    tuple_(item_state.c.owner, item_state.c.item_no).in_(bindparam("keys", expanding=True))
-)
+_MEMORY = select(item_state.c.owner, item_state.c.item_no, item_state.c.history).where(among(item_state))
 
 
-async def _memories(conn: AsyncConnection, keys: Sequence[Key], first_branch: dict[str, str]) -> dict[Key, ItemHistory]:
+async def _memories(
+    conn: AsyncConnection, keys: Sequence[Key], first_branch: Mapping[str, str]
+) -> dict[Key, ItemHistory]:
     out: dict[Key, ItemHistory] = {}
     for part in chunks(keys):
-        for text in (await conn.execute(_MEMORY, {"keys": part})).scalars():
-            history = decode_history(text)
-            out[history.owner, history.item_no] = history
+        wanted = set(part)
+        for row in await conn.execute(_MEMORY, split(part)):
+            if (row.owner, row.item_no) in wanted:
+                out[row.owner, row.item_no] = decode_history(row.history)
     fresh = [key for key in keys if key not in out]
     for part in chunks(fresh):
         homes = select(items.c.owner, items.c.item_no, items.c.owner_branch).where(
@@ -118,92 +149,88 @@ async def _memories(conn: AsyncConnection, keys: Sequence[Key], first_branch: di
     return out
 
 
-async def _refold(conn: AsyncConnection, keys: Sequence[Key], known: dict[Key, ItemHistory]) -> list[ItemHistory]:
-    logged: dict[Key, list[Logged]] = {key: [] for key in keys}
-    inside = (cursors.c.node == events.c.node) & (cursors.c.epoch == events.c.epoch) & (events.c.seq <= cursors.c.upto)
+async def _redo(
+    conn: AsyncConnection, late: Mapping[Key, str], known: Mapping[Key, ItemHistory], clocks: Clocks | None
+) -> list[Redone]:
+    if not late:
+        return []
+    before = await told_before(conn, {key: known[key] for key in late})
+    logged = await from_log(conn, list(late), _KINDS, clocks)
+    out = []
+    for key, cause in late.items():
+        after = fold_item(*key, known[key].owner_branch, logged[key])
+        out.append(Redone(before[key], after, cause, diff(before[key], Projection.of(after))))
+    return out
+
+
+async def from_log(
+    conn: AsyncConnection, keys: Sequence[Key], kinds: Sequence[str], clocks: Clocks | None
+) -> dict[Key, list[Logged]]:
+    """The events of these kinds inside the prefixes, by item, as clocks and readers are known now."""
+    out: dict[Key, list[Logged]] = {key: [] for key in keys}
+    e, s, c = events.c, subjects.c, cursors.c
+    held = events.join(cursors, and_(c.node == e.node, c.epoch == e.epoch, e.seq <= c.upto)).outerjoin(
+        subjects, and_(e.node == s.node, e.epoch == s.epoch, e.seq == s.seq)
+    )
     for part in chunks(keys):
         query = (
-            select(events.c.owner, events.c.item_no, events.c.body, events.c.rid)
-            .select_from(events.join(cursors, inside))
-            .where(tuple_(events.c.owner, events.c.item_no).in_(part), events.c.kind.in_(_KINDS))
+            select(e.owner, e.item_no, e.body, e.rid, s.srid)
+            .select_from(held)
+            .where(tuple_(e.owner, e.item_no).in_(part), e.kind.in_(kinds))
         )
         for row in await conn.execute(query):
-            logged[row.owner, row.item_no].append(Logged(decode(row.body), row.rid))
-    return [fold_item(*key, known[key].owner_branch, found) for key, found in logged.items()]
+            event = decode(row.body)
+            if clocks is not None:
+                event = clocks.corrected(event)
+            out[row.owner, row.item_no].append(Logged(event, row.rid, unknown=row.rid is None and row.srid is not None))
+    return out
 
 
-async def _retract(conn: AsyncConnection, again: Sequence[ItemHistory], out: ItemsChanged) -> None:
+async def told_before(conn: AsyncConnection, known: Mapping[Key, ItemHistory]) -> dict[Key, Projection]:
+    """What was told of these items so far: the projections as stored, conflicts of the fold alone."""
+    out = {key: Projection(*key, history.status, history.branch, {}, {}, {}) for key, history in known.items()}
+    for part in chunks(list(known)):
+        for row in await conn.execute(select(loans).where(tuple_(loans.c.owner, loans.c.item_no).in_(part))):
+            out[row.owner, row.item_no].loans[row.id] = loan_of(row)
+        for row in await conn.execute(select(transits).where(tuple_(transits.c.owner, transits.c.item_no).in_(part))):
+            out[row.owner, row.item_no].transits[row.id] = transit_of(row)
+        standing = conflicts.c.resolution.is_(None) | (conflicts.c.resolution != disputes.FACTS)
+        query = select(
+            conflicts.c.id, conflicts.c.kind, conflicts.c.owner, conflicts.c.item_no, conflicts.c.events,
+            conflicts.c.t.label("at"),
+        ).where(
+            tuple_(conflicts.c.owner, conflicts.c.item_no).in_(part), standing,
+            conflicts.c.kind.not_in(sorted(disputes.REVIEW_KINDS)),
+        )  # fmt: skip
+        for row in await conn.execute(query):
+            found = Conflict(row.id, row.kind, row.owner, row.item_no, row.events, row.at)
+            out[row.owner, row.item_no].conflicts[row.id] = found
+    return out
+
+
+async def _retract(conn: AsyncConnection, redone: Sequence[Redone]) -> None:
     """Take out of the projections what a fold from the start no longer finds; a conflict is resolved by the facts instead."""
-    keys = [(history.owner, history.item_no) for history in again]
-    loans_now = {loan.id for history in again for loan in history.loans}
-    transits_now = {transit.id for history in again for transit in history.transits}
-    conflicts_now = {conflict.id for history in again for conflict in history.conflicts}
-    for part in chunks(keys):
-        stored = await conn.execute(
-            select(loans.c.id, loans.c.rid).where(tuple_(loans.c.owner, loans.c.item_no).in_(part))
-        )
-        gone = []
-        for row in stored:
-            out.rids.add(row.rid)
-            if row.id not in loans_now:
-                gone.append(row.id)
-        found = select(transits.c.id).where(tuple_(transits.c.owner, transits.c.item_no).in_(part))
-        left = [one for one in (await conn.execute(found)).scalars() if one not in transits_now]
-        found = select(conflicts.c.id).where(
-            tuple_(conflicts.c.owner, conflicts.c.item_no).in_(part), conflicts.c.state != "RESOLVED"
-        )
-        settled = [one for one in (await conn.execute(found)).scalars() if one not in conflicts_now]
-        for ids in chunks(gone):
-            await conn.execute(delete(loans).where(loans.c.id.in_(ids)))
-        for ids in chunks(left):
-            await conn.execute(delete(transits).where(transits.c.id.in_(ids)))
-        for ids in chunks(settled):
-            await conn.execute(
-                update(conflicts).where(conflicts.c.id.in_(ids)).values(state="RESOLVED", resolution="facts")
-            )
-    for ids in chunks(sorted(conflicts_now)):
-        reopened = (conflicts.c.id.in_(ids)) & (conflicts.c.resolution == "facts")
-        await conn.execute(update(conflicts).where(reopened).values(state="OPEN", resolution=None))
+    gone_loans: list[str] = []
+    gone_transits: list[str] = []
+    gone_conflicts: list[str] = []
+    for one in redone:
+        gone_loans += one.before.loans.keys() - {loan.id for loan in one.after.loans}
+        gone_transits += one.before.transits.keys() - {transit.id for transit in one.after.transits}
+        gone_conflicts += one.before.conflicts.keys() - {conflict.id for conflict in one.after.conflicts}
+    gone_conflicts += [f"{kind}:{loan}" for loan in gone_loans for kind in disputes.REVIEW_KINDS]
+    for ids in chunks(gone_loans):
+        await conn.execute(delete(loans).where(loans.c.id.in_(ids)))
+    for ids in chunks(gone_transits):
+        await conn.execute(delete(transits).where(transits.c.id.in_(ids)))
+    await disputes.dissolve(conn, gone_conflicts)
 
 
-async def _write(conn: AsyncConnection, histories: Sequence[ItemHistory]) -> None:
-    await execute_rows(conn, upsert(conn, item_state), [_state_row(history) for history in histories])
-    await execute_rows(conn, upsert(conn, loans), [_loan_row(loan) for history in histories for loan in history.loans])
-    moved = [_transit_row(transit) for history in histories for transit in history.transits]
+async def _write(conn: AsyncConnection, histories: Sequence[ItemHistory], now: int) -> None:
+    await execute_rows(conn, upsert(conn, item_state), [state_row(history) for history in histories])
+    statement = upsert(conn, loans, keep=("breaches",))  # what the second pass found stays until it looks again
+    await execute_rows(conn, statement, [loan_row(loan) for history in histories for loan in history.loans])
+    moved = [transit_row(transit) for history in histories for transit in history.transits]
     await execute_rows(conn, upsert(conn, transits), moved)
-    found = [_conflict_row(conflict) for history in histories for conflict in history.conflicts]
-    await execute_rows(conn, insert_new(conn, conflicts), found)
-
-
-def _state_row(history: ItemHistory) -> dict[str, Any]:
-    loan, transit = history.loan, history.transit
-    return {
-        "owner": history.owner, "item_no": history.item_no, "status": history.status.value, "branch": history.branch,
-        "circ_branch": history.circ_branch, "loan_id": loan.id if loan else None,
-        "transit_id": transit.id if transit else None, "history": encode_history(history),
-    }  # fmt: skip
-
-
-def _loan_row(loan: Loan) -> dict[str, Any]:
-    return {
-        "id": loan.id, "owner": loan.owner, "item_no": loan.item_no, "item_type": loan.item_type, "rid": loan.who,
-        "home": loan.home, "lender": org_of_branch(loan.place), "place": loan.place, "device": loan.device,
-        "t_out": loan.t_out, "due": loan.due, "basis": loan.basis, "flags": loan.flags, "renewals": loan.renewals,
-        "t_end": loan.t_end, "end_kind": loan.end_kind.value if loan.end_kind else None, "end_event": loan.end_event,
-        "end_place": loan.end_place,
-    }  # fmt: skip
-
-
-def _transit_row(transit: Transit) -> dict[str, Any]:
-    return {
-        "id": transit.id, "owner": transit.owner, "item_no": transit.item_no, "start": transit.start, "to": transit.to,
-        "via": transit.via, "reason": transit.reason, "state": transit.state.value, "t_open": transit.t_open,
-        "t_sent": transit.t_sent, "t_end": transit.t_end, "legs": transit.legs,
-    }  # fmt: skip
-
-
-def _conflict_row(conflict: Conflict) -> dict[str, Any]:
-    return {
-        "id": conflict.id, "kind": conflict.kind, "owner": conflict.owner, "item_no": conflict.item_no,
-        "events": conflict.events, "t": conflict.t, "state": "OPEN", "resolution": None,
-    }  # fmt: skip
+    found = [disputes.Dispute(one, history.loans) for history in histories for one in history.conflicts]
+    if found:
+        await disputes.open_(conn, found, now)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, case, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consortium.facts import ItemFacts, ItemStatus, Relation
@@ -135,8 +135,23 @@ async def first_holds(conn: AsyncConnection) -> dict[Key, str]:
     return {(owner, item_no): rid for owner, item_no, rid in rows}
 
 
+def among(table: Any) -> ColumnElement[bool]:
+    """Rows of a table whose key may be among these; give ``split(keys)`` as values and pass over what was not asked for.
+
+    Owners and numbers apart, because SQLite walks a whole table for ``(owner, item_no) IN (…)`` and uses the index for this.
+    """
+    owner = table.c.owner.in_(bindparam("owners", expanding=True))
+    return and_(owner, table.c.item_no.in_(bindparam("numbers", expanding=True)))
+
+
+def split(keys: Iterable[Key]) -> dict[str, list[str]]:
+    """Keys as the values that ``among`` takes."""
+    wanted = list(keys)
+    return {"owners": sorted({owner for owner, _ in wanted}), "numbers": sorted({item_no for _, item_no in wanted})}
+
+
 _WHOLE = item_query(_first_hold().label("hold_rid"))
-_OF_KEYS = _WHOLE.where(tuple_(items.c.owner, items.c.item_no).in_(bindparam("keys", expanding=True)))
+_OF_KEYS = _WHOLE.where(among(items))
 _OWNERS = (
     select(items.c.item_no, items.c.owner)
     .where(items.c.item_no.in_(bindparam("numbers", expanding=True)))
@@ -147,9 +162,11 @@ _OWNERS = (
 async def load_items(conn: AsyncConnection, keys: Iterable[Key]) -> dict[Key, ItemRecord]:
     """The items of these keys that the catalogue has, by key."""
     out: dict[Key, ItemRecord] = {}
-    for part in chunks(sorted(set(keys))):
-        for row in await conn.execute(_OF_KEYS, {"keys": part}):
-            out[row[0], row[1]] = ItemRecord(*row)
+    wanted = set(keys)
+    for part in chunks(sorted(wanted)):
+        for row in await conn.execute(_OF_KEYS, split(part)):
+            if (row[0], row[1]) in wanted:
+                out[row[0], row[1]] = ItemRecord(*row)
     return out
 
 

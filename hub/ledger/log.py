@@ -11,16 +11,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy import and_, delete, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consortium.events import decode
+from consortium.clocks import Clocks
+from consortium.events import Event, decode
 from consortium.fold import Logged
 from consortium.identity import CHAIN_START, chain
 from hub.identity.index import readers_of
 from hub.ledger.admit import Row
 from hub.store.engine import execute_rows, insert, insert_new, upsert
-from hub.store.schema import cursors, events, quarantine, subjects
+from hub.store.schema import cursors, events, quarantine, strangers, subjects
 
 FORK = "CF_EVENT_FORK"
 BROKEN_CHAIN = "EVENT_CHAIN"
@@ -57,10 +58,12 @@ class Cursor:
 
 @dataclass(slots=True)
 class Taken:
-    """What a transaction changed. ``covered`` are events newly inside a prefix, to be folded now; ``last_pos`` is 0 where nothing
-    was logged; ``rejected`` has (seq, code) for each batch, in their order."""
+    """What a transaction changed. ``covered`` are events newly inside a prefix, to be folded now, as their clocks are known now;
+    ``positions`` are theirs in the log, by name. ``last_pos`` is 0 where nothing was logged; ``rejected`` has (seq, code) for each
+    batch, in their order."""
 
     covered: list[Logged] = field(default_factory=list)
+    positions: dict[str, int] = field(default_factory=dict)
     rejected: list[list[tuple[int, str]]] = field(default_factory=list)
     cursors: dict[Stream, Cursor] = field(default_factory=dict)
     first_pos: int = 0
@@ -78,12 +81,17 @@ class _Held:
     row: Row | None = None
     body: str = ""
     rid: str | None = None
+    somebody: bool = False  # identity stands beside it
+    pos: int = 0
     linked: bool = True
     stored: bool = False
 
 
-async def take(conn: AsyncConnection, batches: Sequence[Batch], now: int) -> Taken:
-    """Log what is new of these batches, quarantine what may not enter, and advance the prefixes."""
+async def take(conn: AsyncConnection, batches: Sequence[Batch], now: int, clocks: Clocks | None = None) -> Taken:
+    """Log what is new of these batches, quarantine what may not enter, and advance the prefixes.
+
+    ``clocks``: what was learned of the nodes' clocks before; None = nothing.
+    """
     out = Taken(cursors=await _cursors(conn, {batch.stream for batch in batches}))
     before = {stream: (cursor.upto, cursor.top) for stream, cursor in out.cursors.items()}
     held: dict[Stream, dict[int, _Held]] = {stream: {} for stream in out.cursors}
@@ -94,13 +102,21 @@ async def take(conn: AsyncConnection, batches: Sequence[Batch], now: int) -> Tak
     walked = {
         stream: await _walk(conn, stream, out.cursors[stream], held[stream], before[stream]) for stream in out.cursors
     }
-    await _write(conn, out, held, rids, forks, now)
+    homes = {batch.stream: batch.org for batch in batches}
+    await _write(conn, out, held, rids, homes, forks, now, clocks)
     for stream, covered in walked.items():
         for seq in covered:
             one = held[stream][seq]
             event = one.row.event if one.row is not None else decode(one.body)
             assert event is not None
-            out.covered.append(Logged(event, rids.get((stream, seq)) if one.row is not None else one.rid))
+            if clocks is not None:
+                event = clocks.corrected(event)
+            if one.row is not None:
+                who, somebody = rids.get((stream, seq)), one.row.srid is not None
+            else:
+                who, somebody = one.rid, one.somebody
+            out.covered.append(Logged(event, who, unknown=somebody and who is None))
+            out.positions[event.name] = one.pos
     return out
 
 
@@ -158,11 +174,18 @@ async def _sort_in(
 async def _recall(conn: AsyncConnection, stream: Stream, held: dict[int, _Held], first: int, last: int) -> None:
     """Learn what the database holds of seqs ``first`` to ``last``; what is known already stays."""
     node, epoch = stream
-    query = select(events.c.seq, events.c.hash, events.c.body, events.c.rid).where(
-        events.c.node == node, events.c.epoch == epoch, events.c.seq.between(first, last)
+    e, s = events.c, subjects.c
+    beside = events.outerjoin(subjects, and_(e.node == s.node, e.epoch == s.epoch, e.seq == s.seq))
+    query = (
+        select(e.seq, e.hash, e.body, e.rid, s.srid, e.pos)
+        .select_from(beside)
+        .where(e.node == node, e.epoch == epoch, e.seq.between(first, last))
     )
     for row in await conn.execute(query):
-        held.setdefault(row.seq, _Held(row.hash, None, None, row.body, row.rid, linked=False, stored=True))
+        stored = _Held(
+            row.hash, None, None, row.body, row.rid, row.srid is not None, row.pos, linked=False, stored=True
+        )
+        held.setdefault(row.seq, stored)
     bad = select(quarantine.c.seq, quarantine.c.hash, quarantine.c.code).where(
         quarantine.c.node == node,
         quarantine.c.epoch == epoch,
@@ -221,6 +244,9 @@ async def _expel(conn: AsyncConnection, stream: Stream, seq: int, one: _Held) ->
         node, epoch = stream
         here = (events.c.node == node) & (events.c.epoch == epoch) & (events.c.seq == seq)
         await conn.execute(delete(events).where(here))
+        await conn.execute(
+            delete(strangers).where(strangers.c.node == node, strangers.c.epoch == epoch, strangers.c.seq == seq)
+        )
         one.row = Row(seq, one.body, one.hash, None, None, None, BROKEN_CHAIN)
         one.stored = False
 
@@ -230,11 +256,14 @@ async def _write(
     out: Taken,
     held: dict[Stream, dict[int, _Held]],
     rids: dict[tuple[Stream, int], str],
+    homes: dict[Stream, str],
     forks: list[tuple[Stream, Row]],
     now: int,
+    clocks: Clocks | None,
 ) -> None:
     event_rows: list[dict[str, Any]] = []
     subject_rows: list[dict[str, Any]] = []
+    stranger_rows: list[dict[str, Any]] = []
     bad = [_quarantined(stream, row, FORK, now) for stream, row in forks]
     pos = (await conn.execute(select(func.coalesce(func.max(events.c.pos), 0)))).scalar_one()
     out.first_pos = pos + 1
@@ -246,12 +275,18 @@ async def _write(
                 bad.append(_quarantined(stream, one.row, one.code or "EVENT_FIELD", now))
                 continue
             pos += 1
-            event_rows.append(_event_row(one.row, pos, rids.get((stream, seq)), now))
+            one.pos = pos
+            rid = rids.get((stream, seq))
+            t_eff = one.row.event.t_eff if clocks is None else clocks.corrected(one.row.event).t_eff
+            event_rows.append(_event_row(one.row, one.row.event, pos, rid, t_eff, now))
             if one.row.salt is not None:
                 name = {"node": stream[0], "epoch": stream[1], "seq": seq}
                 subject_rows.append({**name, "salt": one.row.salt, "srid": one.row.srid})
+                if rid is None:
+                    stranger_rows.append({**name, "org": homes[stream]})
     await execute_rows(conn, insert(conn, events), event_rows)
     await execute_rows(conn, insert(conn, subjects), subject_rows)
+    await execute_rows(conn, insert(conn, strangers), stranger_rows)
     await execute_rows(conn, insert_new(conn, quarantine), bad)
     cursor_rows = [
         {"node": node, "epoch": epoch, "upto": c.upto, "chain": c.chain, "t": now, "top": max(c.top, c.upto)}
@@ -268,12 +303,10 @@ def _quarantined(stream: Stream, row: Row, code: str, now: int) -> dict[str, Any
     }  # fmt: skip
 
 
-def _event_row(row: Row, pos: int, rid: str | None, now: int) -> dict[str, Any]:
-    event = row.event
-    assert event is not None
+def _event_row(row: Row, event: Event, pos: int, rid: str | None, t_eff: int, now: int) -> dict[str, Any]:
     owner, item_no = event.item or (None, None)
     return {
         "pos": pos, "node": event.node, "epoch": event.epoch, "seq": event.seq, "kind": event.kind.value,
-        "branch": event.branch, "device": event.device, "t_eff": event.t_eff, "t_arr": now, "owner": owner,
+        "branch": event.branch, "device": event.device, "t_eff": t_eff, "t_arr": now, "owner": owner,
         "item_no": item_no, "rid": rid, "body": row.body, "hash": row.hash,
     }  # fmt: skip

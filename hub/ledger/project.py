@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consortium.bundle import Policy
-from consortium.events import ITEM_KINDS, VISIT_KINDS, Event, Kind
+from consortium.clocks import Clocks, Correction
+from consortium.events import HOLD_KINDS, ITEM_KINDS, VISIT_KINDS, Event, Kind
 from consortium.fold import Logged
-from hub.ledger import histories, visits
+from hub.identity.keys import Identity
+from hub.ledger import changes, charges, clocks, disputes, histories, holds, review, strangers, visits
+from hub.ledger.charges import Owing
+from hub.ledger.histories import ItemsChanged
 from hub.ledger.items import Key
+from hub.ledger.log import Taken
+from hub.ledger.policies import Policies
 from hub.store.engine import execute_rows, insert_new, upsert
 from hub.store.schema import decisions, devices
 
@@ -28,6 +34,15 @@ class Changed:
     refolded: int = 0
 
 
+@dataclass(slots=True)
+class Memory:
+    """What a process keeps at hand between transactions; all of it can be read again from the log."""
+
+    identity: Identity
+    clocks: clocks.ClockBook = field(default_factory=clocks.ClockBook)
+    policies: Policies = field(default_factory=Policies)
+
+
 def first_branches(policy: Policy | None) -> dict[str, str]:
     """Each library's first branch: where an item that no catalogue knows is at home."""
     out: dict[str, str] = {}
@@ -36,25 +51,82 @@ def first_branches(policy: Policy | None) -> dict[str, str]:
     return out
 
 
-async def project(conn: AsyncConnection, covered: Sequence[Logged], policy: Policy | None) -> Changed:
-    """Fold and project these events."""
+async def project(
+    conn: AsyncConnection, taken: Taken, policy: Policy | None, memory: Memory, known: Clocks | None, now: int
+) -> Changed:
+    """Fold and project what a transaction took. ``known``: the clocks as it began; ``now`` in ms UTC."""
     out = Changed()
-    of_items = [one for one in covered if one.event.kind in ITEM_KINDS]
-    if of_items:
-        moved = await histories.fold_in(conn, of_items, first_branches(policy))
-        out.items, out.rids, out.conflicts, out.refolded = moved.items, moved.rids, moved.conflicts, moved.refolded
+    covered = taken.covered
+    measured = [(one.event.name, Correction.of(one.event)) for one in covered if one.event.kind is Kind.CLOCK_CORRECTED]
+    moved = clocks.Moved()
+    if measured and (newest := await memory.clocks.read(conn)) is not None:
+        known = newest
+        moved = await clocks.move(conn, newest, measured)
+        covered = [replace(one, event=newest.corrected(one.event)) for one in covered]
+    met = await strangers.recognise(conn)
+    covered = [strangers.named(one, met) for one in covered] if met.names else covered
+
     of_visits = [one for one in covered if one.event.kind in VISIT_KINDS]
-    if of_visits:
-        out.refolded += await visits.fold_in(conn, of_visits)
-    taken = [row for one in covered if (row := _decision_row(one.event)) is not None]
-    await execute_rows(conn, insert_new(conn, decisions), taken)
+    again = moved.visits.keys() | met.visits.keys()
+    if of_visits or again:
+        out.refolded += await visits.fold_in(conn, of_visits, again, known)
+    if moved.alone and known is not None:
+        await visits.fold_alone(conn, moved.alone, known)
+    taken_ = [row for one in covered if (row := _decision_row(one.event)) is not None]
+    await execute_rows(conn, insert_new(conn, decisions), taken_)
+    await _items(
+        conn, taken, covered, {**moved.items, **met.items}, moved.holds | met.holds, policy, memory, known, now, out
+    )
+    await disputes.settle(conn, [one.event for one in covered if one.event.kind is Kind.CONFLICT_SETTLED])
     await _devices(conn, [one.event for one in covered if one.event.kind is Kind.DEVICE])
     out.reservations = [
-        one.event.data["reservation"]
+        reservation
         for one in covered
-        if one.event.kind is Kind.CHECKOUT and "reservation" in one.event.data
+        if one.event.kind is Kind.CHECKOUT and (reservation := one.event.data.get("reservation"))
     ]
     return out
+
+
+async def _items(
+    conn: AsyncConnection,
+    taken: Taken,
+    covered: Sequence[Logged],
+    again: dict[Key, str],
+    holds_again: set[Key],
+    policy: Policy | None,
+    memory: Memory,
+    known: Clocks | None,
+    now: int,
+    out: Changed,
+) -> None:
+    """Items, their holds, the second pass over both, and the records of what changed."""
+    of_items = [one for one in covered if one.event.kind in ITEM_KINDS and one.event.item is not None]
+    moved = ItemsChanged()
+    if of_items or again:
+        moved = await histories.fold_in(conn, of_items, first_branches(policy), now, again=again, clocks=known)
+        out.items, out.rids, out.conflicts = moved.items, moved.rids, moved.conflicts
+        out.refolded += len(moved.redone)
+    waited_for = await holds.fold_in(conn, covered, {*holds_again, *(redone.key for redone in moved.redone)}, known)
+    spoken_of = {one.event.item for one in covered if one.event.kind in HOLD_KINDS and one.event.item} | holds_again
+    for key in spoken_of:
+        out.items.setdefault(key, frozenset())
+    dirty = review.dirty(moved, covered, now)
+    await review.freed(conn, dirty, moved.ended)
+    for key in spoken_of:
+        await review.add_item(conn, dirty, key)
+    found = await review.review(conn, memory.identity, memory.policies, policy, dirty, waited_for, now)
+    out.conflicts += found.conflicts
+    told = [changes.Told(redone.cause, redone.changes) for redone in moved.redone]
+    await changes.write(conn, [*told, *found.told], taken.positions, max(taken.last_pos, taken.first_pos - 1), now)
+    owing = charges.concerned(moved.ended)
+    for redone in moved.redone:
+        owing += charges.concerned(redone.after.loans, redone.cause)
+        kept = {loan.id for loan in redone.after.loans}
+        owing += [
+            Owing(loan, redone.cause, gone=True) for name, loan in redone.before.loans.items() if name not in kept
+        ]
+    if owing and policy is not None:
+        await charges.book(conn, policy, owing, taken.positions, taken.first_pos, now)
 
 
 def _decision_row(event: Event) -> dict[str, Any] | None:

@@ -1,17 +1,18 @@
 """Visits folded from ENTRY and EXIT, per reader and branch.
 
-A reader's last event and open visit stand in ``presence``; what comes after them is folded onto them, what comes late makes the
-reader's visits at that branch fold again from the log. An erased reader's visit stands alone.
+A reader's last event and open visit stand in ``presence``; what comes after them is folded onto them, what comes late or is said
+again makes the reader's visits at that branch fold again from the log. The visit of an erased or unregistered reader stands alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, select, tuple_
+from sqlalchemy import bindparam, delete, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from consortium.clocks import Clocks
 from consortium.events import VISIT_KINDS, Event, Kind, decode
 from consortium.fold import Logged, fold_visits
 from consortium.identity import EventId
@@ -25,9 +26,14 @@ Place = tuple[str, str]
 """(rid, branch)."""
 
 
-async def fold_in(conn: AsyncConnection, logged: Sequence[Logged]) -> int:
-    """Fold these events into visits; gives how many readers' visits had to be folded from the start."""
-    groups: dict[Place, list[Logged]] = {}
+async def fold_in(
+    conn: AsyncConnection, logged: Sequence[Logged], again: Collection[Place] = (), clocks: Clocks | None = None
+) -> int:
+    """Fold these events into visits; gives how many readers' visits had to be folded from the start.
+
+    ``again``: readers and branches to be folded from the log whatever came.
+    """
+    groups: dict[Place, list[Logged]] = {place: [] for place in again}
     alone: list[Visit] = []
     for one in logged:
         if one.who is None:
@@ -35,26 +41,46 @@ async def fold_in(conn: AsyncConnection, logged: Sequence[Logged]) -> int:
         else:
             groups.setdefault((one.who, one.event.branch), []).append(one)
     known = await _known(conn, list(groups))
-    late = [place for place, new in groups.items() if min(e.event.order for e in new) <= _last(known.get(place))]
-    from_log = await _logged(conn, late)
+    late = [place for place, new in groups.items() if place in again or _comes_late(new, known.get(place))]
+    from_log = await _logged(conn, late, clocks)
     visit_rows = [_visit_row(visit) for visit in alone]
     presence_rows = []
     for place, new in groups.items():
         if place in from_log:
-            folded = fold_visits([*from_log[place], *new])
-            last = max(one.event.order for one in (*from_log[place], *new))
+            new = from_log[place]
+            folded = fold_visits(new)
         else:
             folded = fold_visits([*_seed(known.get(place)), *new])
-            last = max(one.event.order for one in new)
         visit_rows += [_visit_row(visit) for visit in folded]
+        if not new:
+            continue
+        last = max(one.event.order for one in new)
         open_visit = folded[-1].id if folded and folded[-1].t_out is None else None
         presence_rows.append(
             {"rid": place[0], "branch": place[1], "t_eff": last[0], "node": last[1], "epoch": last[2], "seq": last[3],
              "visit_id": open_visit}
         )  # fmt: skip
+    for part in chunks(late):
+        await conn.execute(delete(visits).where(tuple_(visits.c.rid, visits.c.branch).in_(part)))
     await execute_rows(conn, upsert(conn, visits), visit_rows)
     await execute_rows(conn, upsert(conn, presence), presence_rows)
     return len(late)
+
+
+def _comes_late(new: Sequence[Logged], row: Any) -> bool:
+    return any(one.event.reissue_of for one in new) or min(one.event.order for one in new) <= _last(row)
+
+
+async def fold_alone(conn: AsyncConnection, names: Sequence[tuple[str, str, int]], clocks: Clocks) -> None:
+    """Fold the visits of these ENTRY events again, which are nobody's and stand alone."""
+    found: list[Visit] = []
+    for part in chunks(names):
+        query = select(events.c.body).where(
+            tuple_(events.c.node, events.c.epoch, events.c.seq).in_(part), events.c.rid.is_(None)
+        )
+        for body in (await conn.execute(query)).scalars():
+            found += fold_visits([Logged(clocks.corrected(decode(body)))])
+    await execute_rows(conn, upsert(conn, visits), [_visit_row(visit) for visit in found])
 
 
 _KNOWN = (
@@ -87,7 +113,7 @@ def _seed(row: Any) -> list[Logged]:
     return [Logged(entry, row.rid)]
 
 
-async def _logged(conn: AsyncConnection, places: Sequence[Place]) -> dict[Place, list[Logged]]:
+async def _logged(conn: AsyncConnection, places: Sequence[Place], clocks: Clocks | None) -> dict[Place, list[Logged]]:
     out: dict[Place, list[Logged]] = {place: [] for place in places}
     inside = (cursors.c.node == events.c.node) & (cursors.c.epoch == events.c.epoch) & (events.c.seq <= cursors.c.upto)
     for part in chunks(places):
@@ -97,7 +123,8 @@ async def _logged(conn: AsyncConnection, places: Sequence[Place]) -> dict[Place,
             .where(tuple_(events.c.rid, events.c.branch).in_(part), events.c.kind.in_(_KINDS))
         )
         for row in await conn.execute(query):
-            out[row.rid, row.branch].append(Logged(decode(row.body), row.rid))
+            event = decode(row.body)
+            out[row.rid, row.branch].append(Logged(event if clocks is None else clocks.corrected(event), row.rid))
     return out
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consortium.bundle import Bundle, Policy, digest, from_json, to_json
+from consortium.bundle import Bundle, Policy, from_json
+from consortium.seal import SealError, from_text
 from hub.store.engine import Store
 from hub.store.schema import bundles
 
@@ -21,8 +21,6 @@ class CurrentPolicy:
 
     def __init__(self) -> None:
         self._policy: Policy | None = None
-        self.text = ""
-        """The bundle's exact JSON, as it travels."""
 
     @property
     def policy(self) -> Policy:
@@ -44,28 +42,14 @@ class CurrentPolicy:
     def set(self, bundle: Bundle) -> None:
         """Take this bundle as the one in force. Raises BundleError where it contradicts itself."""
         self._policy = Policy(bundle)
-        self.text = to_json(bundle)
 
     async def refresh(self, store: Store) -> None:
-        """Take the newest bundle of the store. Raises BundleError where it cannot be read."""
+        """Take the newest bundle of the store. Raises BundleError where it cannot be read or is not what was sealed."""
         async with store.read() as conn:
             row = (await conn.execute(select(bundles).order_by(bundles.c.version.desc()).limit(1))).one_or_none()
-        if row is not None and (self._policy is None or row.version != self._policy.version):
-            self._policy = Policy(from_json(row.body))
-            self.text = row.body
-
-
-async def publish(conn: AsyncConnection, bundle: Bundle) -> bool:
-    """Write a bundle down; False where that very version is there already. Raises BundleError, ValueError for a version taken."""
-    Policy(bundle)  # a bundle that contradicts itself is never published
-    body = to_json(bundle)
-    known = (
-        await conn.execute(select(bundles.c.digest).where(bundles.c.version == bundle.version))
-    ).scalar_one_or_none()
-    if known is not None:
-        if known != digest(body):
-            raise ValueError(f"policy version {bundle.version} is taken by another bundle; raise the version")
-        return False
-    row = {"version": bundle.version, "digest": digest(body), "issued_ms": bundle.issued_ms, "body": body}
-    await conn.execute(bundles.insert(), row)
-    return True
+        if row is None or (self._policy is not None and row.version == self._policy.version):
+            return
+        # The hub decides by the very text that branches are sent: anything else would be two policies in force.
+        if row.sealed is None or from_text(row.sealed).body != row.body:
+            raise SealError("SEAL_INVALID", f"policy version {row.version} is not the text that was sealed")
+        self._policy = Policy(from_json(row.body))

@@ -51,6 +51,6 @@ def item_rows(identity: Identity, org: str, record: ItemRecord, owners: Iterable
     return out
 
 
-def policy_row(policy: Policy, text: str) -> Row:
-    """The policy bundle as a row."""
-    return ["policy", str(policy.version), text]
+def policy_row(version: int, sealed: str) -> Row:
+    """The policy bundle as a row: the sealed text, exactly as it was published."""
+    return ["policy", str(version), sealed]

@@ -68,12 +68,12 @@ async def _build(url: str, identity: Identity, org: str, folder: Path, now: int)
 
 
 async def _write_rows(conn: AsyncConnection, identity: Identity, org: str, out: gzip.GzipFile, now: int) -> int:
-    newest = select(bundles.c.body).order_by(bundles.c.version.desc()).limit(1)
-    text = (await conn.execute(newest)).scalar_one_or_none()
-    if text is None:
+    newest = select(bundles).order_by(bundles.c.version.desc()).limit(1)
+    row = (await conn.execute(newest)).one_or_none()
+    if row is None:
         return 0
-    policy = Policy(from_json(text))
-    count = _put(out, [policy_row(policy, text)])
+    policy = Policy(from_json(row.body))
+    count = _put(out, [policy_row(row.version, row.sealed)])
     homes = [home for home in policy.libraries if home == org or policy.covering(home, org)]
     query = select(readers.c.rid).where(or_(readers.c.home == org, (readers.c.home.in_(homes)) & readers.c.shared))
     rids = list((await conn.execute(query.order_by(readers.c.rid))).scalars())

@@ -1,7 +1,9 @@
 """The hub's tables (design §4.4): one metadata for SQLite and PostgreSQL.
 
-Three kinds of tables stand apart: the event log (``events``, ``subjects``, ``cursors``, ``quarantine``), which is never
-rewritten; projections, which can be thrown away and folded again; and what people and members enter. Times are ms UTC.
+Four kinds of tables stand apart: the event log (``events``, ``subjects``, ``cursors``, ``quarantine``), whose bodies are never
+rewritten (two columns beside them are the hub's own reading: ``rid``, set when a stranger is registered, and ``t_eff``, which follows
+CLOCK_CORRECTED); projections, which can be thrown away and folded again; records that are only added to (``corrections``,
+``charges``); and what people and members enter. Times are ms UTC.
 """
 
 from __future__ import annotations
@@ -19,11 +21,18 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
 
 _Pos = BigInteger().with_variant(Integer, "sqlite")
+
+RARE_KINDS = ("BLOCK_LIFTED", "BLOCK_SET", "CARD_STATUS", "CLOCK_CORRECTED")
+"""Kinds of events that are looked for in the whole log and are few in it."""
+
+IS_RARE = text("kind IN ('BLOCK_LIFTED', 'BLOCK_SET', 'CARD_STATUS', 'CLOCK_CORRECTED')")
+"""The condition of their index; a query has to say it in these very words for the index to be used."""
 
 # --- the event log -------------------------------------------------------------------------------------------------
 
@@ -48,6 +57,7 @@ events = Table(
     Index("ix_events_item", "owner", "item_no"),
     Index("ix_events_reader", "rid", "branch"),
     Index("ix_events_branch_time", "branch", "t_eff"),
+    Index("ix_events_rare", "kind", "rid", sqlite_where=IS_RARE, postgresql_where=IS_RARE),
 )
 
 subjects = Table(
@@ -58,6 +68,16 @@ subjects = Table(
     Column("seq", BigInteger, nullable=False),
     Column("salt", String(64), nullable=False),
     Column("srid", String(64), nullable=False),
+    PrimaryKeyConstraint("node", "epoch", "seq"),
+)
+
+strangers = Table(  # logged events about somebody whom no library has registered yet; their rid is set when one does
+    "strangers",
+    metadata,
+    Column("node", String(64), nullable=False),
+    Column("epoch", String(64), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("org", String(16), nullable=False),  # under whose key the srid beside the event is
     PrimaryKeyConstraint("node", "epoch", "seq"),
 )
 
@@ -111,7 +131,7 @@ loans = Table(
     Column("owner", String(16), nullable=False),
     Column("item_no", String(64), nullable=False),
     Column("item_type", String(24), nullable=False),
-    Column("rid", String(96), nullable=False),
+    Column("rid", String(200), nullable=False),
     Column("home", String(16), nullable=False),
     Column("lender", String(16), nullable=False),
     Column("place", String(32), nullable=False),
@@ -125,9 +145,21 @@ loans = Table(
     Column("end_kind", String(20)),
     Column("end_event", String(160)),
     Column("end_place", String(32)),
+    Column("terms", JSON, nullable=False, default={}),
+    Column("t_credit", BigInteger),
+    Column("observed", Boolean, nullable=False, default=False),
+    Column(
+        "breaches", JSON(none_as_null=True)
+    ),  # what the second pass found against it; ``flags`` are the fold's alone
     Index("ix_loans_item", "owner", "item_no"),
     Index("ix_loans_reader", "rid", "t_end"),
     Index("ix_loans_open", "t_end", "t_out"),
+    Index(
+        "ix_loans_breaches",
+        "rid",
+        sqlite_where=text("breaches IS NOT NULL"),
+        postgresql_where=text("breaches IS NOT NULL"),
+    ),
 )
 
 transits = Table(
@@ -145,6 +177,8 @@ transits = Table(
     Column("t_sent", BigInteger),
     Column("t_end", BigInteger),
     Column("legs", JSON, nullable=False),
+    Column("bag", String(160)),
+    Column("hold_id", String(160)),
     Index("ix_transits_item", "owner", "item_no"),
     Index("ix_transits_open", "t_end", "t_open"),
 )
@@ -155,7 +189,7 @@ visits = Table(
     Column("id", String(160), primary_key=True),
     Column("branch", String(32), nullable=False),
     Column("gate", String(64), nullable=False),
-    Column("rid", String(96), nullable=False),
+    Column("rid", String(200), nullable=False),
     Column("home", String(16), nullable=False),
     Column("visitor_class", String(16), nullable=False),
     Column("t_in", BigInteger, nullable=False),
@@ -176,7 +210,46 @@ conflicts = Table(
     Column("events", JSON, nullable=False),
     Column("t", BigInteger, nullable=False),
     Column("state", String(12), nullable=False),
-    Column("resolution", String(16)),  # "facts": a later fact made them agree, nobody had to
+    Column("resolution", String(32)),  # "facts": a later fact made them agree, nobody had to
+    Column("library", String(16), nullable=False, default=""),  # who settles it; "*" = the hub's staff
+    Column("deadline", BigInteger),  # when the default is taken; NULL = a rule took it at once
+    Column("default_resolution", String(24), nullable=False, default=""),
+    Column("codes", JSON(none_as_null=True)),  # what speaks against a loan, where the second pass found it
+    Column("settled_by", String(160)),  # the CONFLICT_SETTLED, where a person or the deadline settled it
+    Index("ix_conflicts_item", "owner", "item_no"),
+    Index("ix_conflicts_due", "state", "deadline"),
+)
+
+corrections = Table(  # what a late fact changed of what had been told; only ever added to
+    "corrections",
+    metadata,
+    Column("id", _Pos, primary_key=True, autoincrement=True),
+    Column("pos", BigInteger, nullable=False),  # of the event that caused it
+    Column("t", BigInteger, nullable=False),
+    Column("cause", String(160), nullable=False),
+    Column("change", String(24), nullable=False),
+    Column("subject", String(200), nullable=False),
+    Column("owner", String(16), nullable=False),
+    Column("item_no", String(64), nullable=False),
+    Column("before", JSON, nullable=False),
+    Column("after", JSON, nullable=False),
+    Index("ix_corrections_item", "owner", "item_no"),
+)
+
+charges = Table(  # the ledger of overdue charges, in fen; only ever added to
+    "charges",
+    metadata,
+    Column("id", _Pos, primary_key=True, autoincrement=True),
+    Column("loan", String(160), nullable=False),
+    Column("owner", String(16), nullable=False),
+    Column("item_no", String(64), nullable=False),
+    Column("home", String(16), nullable=False),
+    Column("lender", String(16), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("cause", String(160), nullable=False),
+    Column("t", BigInteger, nullable=False),
+    Column("pos", BigInteger, nullable=False),  # of the events that had arrived when it became due
+    Index("ix_charges_loan", "loan"),
 )
 
 presence = Table(  # the visit fold's memory of a reader at a branch: its last event and its open visit
@@ -250,6 +323,17 @@ bundles = Table(
     Column("digest", String(64), nullable=False),
     Column("issued_ms", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
+    Column(
+        "sealed", Text
+    ),  # as it travels (consortium.seal); NULL only where it was published before bundles were sealed
+)
+
+policy_keys = Table(  # public keys this hub has sealed bundles with, so that a checker can tell whose seals they are
+    "policy_keys",
+    metadata,
+    Column("key_id", String(16), primary_key=True),
+    Column("public", String(64), nullable=False),
+    Column("since", BigInteger, nullable=False),
 )
 
 readers = Table(
@@ -337,13 +421,17 @@ blocks = Table(
 holds = Table(
     "holds",
     metadata,
-    Column("id", String(64), primary_key=True),
-    Column("rid", String(32), nullable=False),
+    Column("id", String(160), primary_key=True),
+    Column("rid", String(200), nullable=False),
     Column("owner", String(16), nullable=False),
     Column("item_no", String(64), nullable=False),
     Column("pickup_branch", String(32), nullable=False),
     Column("placed_ms", BigInteger, nullable=False),
     Column("state", String(12), nullable=False),
+    Column("expiry_ms", BigInteger),
+    Column("ready_ms", BigInteger),
+    Column("ended_ms", BigInteger),
+    Column("loan_id", String(160)),
     Index("ix_holds_item", "owner", "item_no", "state"),
 )
 

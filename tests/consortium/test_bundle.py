@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consortium.agreement import Branch
+from consortium.agreement import Branch, BranchKind, Party, PolicyRule, Role, Staleness
 from consortium.bundle import BundleError, digest, from_json, from_plain, to_json
 from consortium.calendar import Calendar, CalendarError
 from consortium.decisions import accept_return, may_borrow, may_enter
 from consortium.facts import BlockFacts, HoldFacts, OpenLoans, Relation
 from consortium.reasons import REASONS, text
 from consortium.record import facts_of, record
-from tests.make import HOME, HOST, NOW, Make
+from consortium.rules import Case, resolve
+from tests.make import HOME, HOST, HOUR, NOW, Make
 
 
 def test_a_bundle_reads_back_and_has_one_text():
@@ -109,3 +111,33 @@ def test_every_reason_speaks_both_languages():
         assert text(code, "en") == reason.en
         assert text(code, "fr") == reason.zh
     assert text("NO_SUCH_CODE") == "NO_SUCH_CODE"
+
+
+def test_a_calendar_that_never_opens_is_refused_but_for_a_place_that_only_takes_returns():
+    never = (Calendar("always", "Asia/Shanghai", ((),) * 7),)
+    with pytest.raises(BundleError) as refused:
+        Make.policy(calendars=never)
+    assert refused.value.code == "CALENDAR_NO_HOURS"
+    drops = tuple(dataclasses.replace(one, kind=BranchKind.DROP) for one in Make.bundle().branches)
+    assert Make.policy(calendars=never, branches=drops).calendar_of(f"{HOST}-01").weekly == ((),) * 7
+
+
+def test_a_library_lets_its_own_readers_in_on_old_facts_unless_an_agreement_it_hosts_under_says_no():
+    closed = Make.agreement(staleness=Staleness(own_readers_fail_open=False))
+    old = Make.enter(reader=Make.reader(HOST), known=Make.known(25 * HOUR))
+    assert may_enter(Make.policy(), old, NOW).allowed
+    assert may_enter(Make.policy(agreements=(closed,)), old, NOW).primary == "NOT_DECIDABLE_OFFLINE"
+    sends = Make.agreement(parties=(Party(HOST, Role.HOME), Party(HOME, Role.HOST)), staleness=closed.staleness)
+    assert may_enter(Make.policy(agreements=(sends,)), old, NOW).allowed
+
+
+def test_a_period_in_days_is_not_undone_by_hours_of_a_less_specific_rule():
+    rules = (
+        PolicyRule("laptops", item_type="LAPTOP", lend=True, period_hours=4),
+        PolicyRule("staff laptops", item_type="LAPTOP", category="STAFF", period_days=7),
+    )
+    policy = Make.policy(rules=rules)
+    case = Case(frozenset(), HOST, "STAFF", "LAPTOP", HOST, f"{HOST}-01", None, NOW)
+    assert (resolve(policy, case).period_days, resolve(policy, case).period_hours) == (7, None)
+    student = dataclasses.replace(case, category="UG")
+    assert (resolve(policy, student).period_days, resolve(policy, student).period_hours) == (None, 4)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from consortium.agreement import AgreementStatus, Branch, Party, Quotas, Role, Service
-from consortium.calendar import Calendar, Period
+from consortium.calendar import ALL_DAY, Calendar, Period
 from consortium.decision import Mode, Outcome
 from consortium.decisions import may_enter
 from consortium.facts import BlockFacts, CardStatus
@@ -95,7 +95,7 @@ def test_another_agreement_that_serves_beats_one_that_does_not():
 
 
 def test_a_closed_branch_lets_nobody_in():
-    shut = Calendar("always", "Asia/Shanghai", ((),) * 7)
+    shut = Calendar("always", "Asia/Shanghai", ((),) * 7, {"2030-01-01": ALL_DAY})
     assert decide(Make.enter(), calendars=(shut,)).primary == "BRANCH_CLOSED"
 
 

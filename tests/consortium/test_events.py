@@ -52,6 +52,10 @@ def _with(**changes):
         (_with(seq=0), "EVENT_FIELD"),
         (_with(t_unc=-1), "EVENT_FIELD"),
         (_with(subject=None), "EVENT_SUBJECT"),
+        (_with(subject=5), "EVENT_SUBJECT"),
+        (_with(decision=[]), "EVENT_DECISION"),
+        (_with(reissue_of=7), "EVENT_REISSUE"),
+        (_with(v=True), "EVENT_VERSION"),
         (_with(boot="x" * MAX_BODY), "EVENT_TOO_LONG"),
     ],
 )

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from consortium.agreement import Group, PolicyRule
+from consortium.decision import Mode
 from consortium.decisions import accept_return
 from consortium.facts import HoldFacts, ItemStatus, Relation
 from tests.make import HOME, HOST, NOW, THIRD, Make
+
+MINUTE = 60_000
 
 ON_LOAN = {"loan": Relation.OTHER, "status": ItemStatus.ON_LOAN}
 
@@ -89,3 +94,13 @@ def test_without_a_courier_an_item_waits_here():
 def test_the_sort_hub_lies_on_the_way():
     branches = tuple(replace(b, sort_hub=f"{THIRD}-01") for b in Make.bundle().branches)
     assert decide(Make.give_back(item=Make.item(HOME, **ON_LOAN)), branches=branches).route.via == f"{THIRD}-01"
+
+
+@pytest.mark.parametrize(
+    ("age", "trusted", "mode"),
+    [(15 * MINUTE, True, Mode.ONLINE), (15 * MINUTE + 1, True, Mode.STALE), (0, False, Mode.STALE)],
+)
+def test_a_return_is_taken_on_any_facts_and_says_how_old_they_were(age, trusted, mode):
+    facts = Make.give_back(known=Make.known(age), device=Make.device(clock_trusted=trusted))
+    decision = accept_return(Make.policy(), facts, NOW)
+    assert (decision.allowed, decision.mode) == (True, mode)

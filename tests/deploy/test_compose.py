@@ -20,7 +20,7 @@ import yaml
 
 from edge.config import load as load_edge
 from hub.config import load as load_hub
-from hub.config import master_key
+from hub.config import master_key, policy_key, policy_trust
 from tongjie.demo import compose
 
 ROOT = Path(__file__).parents[2]
@@ -125,6 +125,7 @@ def test_hub_and_edge_take_the_configuration_that_setup_writes(tmp_path: Path) -
     assert (hub.database, len(master_key(hub))) == (url, 32)
     assert (hub.http_host, edge.http_host, edge.hub_url) == ("0.0.0.0", "0.0.0.0", "http://hub:8080")
     assert hub.broker_url == edge.broker_url == "mqtt://broker:1883"
+    assert edge.policy_trust == policy_trust(hub, policy_key(hub))
     assert [node["node"] for node in data["nodes"]] == [edge.node]
     assert data["nodes"][0]["token"] == edge.node_token
     files = [path for path in tmp_path.rglob("*") if path.is_file()]

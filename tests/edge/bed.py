@@ -37,6 +37,7 @@ from protocols.bus import Kind as Topic
 from protocols.bus import decode as open_envelope
 from protocols.iso28560 import encode_part3
 from tests.make import HOME, HOST, Make
+from tests.sealing import TRUST, sealed_text
 
 KEY = bytes(range(32))
 BRANCH = f"{HOME}-01"
@@ -118,7 +119,11 @@ def standard_rows() -> list[Any]:
 
 def policy_text(**more: Any) -> str:
     """A bundle in which both libraries serve each other."""
-    fields: dict[str, Any] = {"issued_ms": now_ms(), "rules": (PolicyRule("general", lend=True, period_days=30),)}
+    now = now_ms()
+    fields: dict[str, Any] = {
+        "issued_ms": now, "valid_from_ms": now - HOUR_MS, "valid_to_ms": now + 10_000 * HOUR_MS,
+        "rules": (PolicyRule("general", lend=True, period_days=30),),
+    }  # fmt: skip
     return bundles.to_json(Make.bundle(**{**fields, **more}))
 
 
@@ -138,7 +143,7 @@ def write_replica(data: Path, rows: list[Any], *, policy: str | None = None, age
         "asof_ms": now_ms() - age_ms,
         "includes": {"epoch": "", "upto": 0},
     }
-    lines = [head, ["policy", "1", policy if policy is not None else policy_text()], *rows]
+    lines = [head, ["policy", "1", sealed_text(policy if policy is not None else policy_text())], *rows]
     body = gzip.compress("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode(), 1)
     snapshot = directory / "snapshot.gz"
     snapshot.write_bytes(body)
@@ -162,7 +167,7 @@ def make_config(data: Path, **more: Any) -> EdgeConfig:
             AccountConfig("kiosk1", "secret", HOME, "kiosk1"),
             AccountConfig("card1", "secret", HOME, "card1", trusts_card=True, lang="en"),
         ),
-        "mode": "demo",
+        "mode": "demo", "policy_trust": TRUST,
     }  # fmt: skip
     return EdgeConfig(**{**fields, **more})
 

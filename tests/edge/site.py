@@ -8,12 +8,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from consortium.bundle import Bundle, to_json
+from consortium.bundle import Bundle
 from consortium.identity import TokenKind, token
 from edge.clock import EdgeClock, Ticks
 from edge.replica import store
 from edge.replica.build import build
 from tests.make import HOME, NOW, Make
+from tests.sealing import KEY as POLICY_KEY
+from tests.sealing import sealed
 
 KEY = bytes(range(32))
 ANN, BOB, EVE = "a" * 32, "b" * 32, "e" * 32
@@ -63,9 +65,9 @@ def item_row(item_no: str, owner: str = HOME, **more: Any) -> list[Any]:
     return ["item", f"{owner}/{item_no}", {**row, **more}]
 
 
-def policy_row(bundle: Bundle | None = None) -> list[Any]:
+def policy_row(bundle: Bundle | None = None, key: bytes = POLICY_KEY) -> list[Any]:
     bundle = bundle or Make.bundle()
-    return ["policy", str(bundle.version), to_json(bundle)]
+    return ["policy", str(bundle.version), sealed(bundle, key)]
 
 
 def default_rows() -> list[list[Any]]:

@@ -6,15 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from consortium.seal import public_key
 from edge.config import ConfigError, EdgeConfig, load
 
-GOOD = """
+KEY, OTHER = (key.public.hex() for key in (public_key(bytes(range(32))), public_key(bytes(range(32, 64)))))
+GOOD = f"""
 branch = "251020-01"
 data = "data"
 hub_url = "http://127.0.0.1:8080/"
 broker_url = "mqtt://127.0.0.1:1883"
 node_token_file = "node.token"
 site_key_file = "site.key"
+policy_keys = ["{KEY}"]
 
 [http]
 port = 0
@@ -28,7 +31,7 @@ pad = "pad1"
 id = "gate1"
 kind = "osdp"
 url = "tcp://127.0.0.1:9001"
-options = { address = 0, reverse_bytes = true }
+options = {{ address = 0, reverse_bytes = true }}
 
 [[devices]]
 id = "pad1"
@@ -59,6 +62,17 @@ def read(folder: Path, text: str = GOOD, **env: str) -> EdgeConfig:
         (('branch = "251020-01"\n', ""), "CONFIG_MISSING", "branch"),
         (('"251020-01"', '"251020"'), "CONFIG_VALUE", "branch"),
         (("branch =", 'org = "990001"\nbranch ='), "CONFIG_VALUE", "org"),
+        ((f'policy_keys = ["{KEY}"]\n', ""), "CONFIG_MISSING", "policy_keys"),
+        ((f'["{KEY}"]', "[]"), "CONFIG_MISSING", "policy_keys"),
+        ((f'["{KEY}"]', f'"{KEY}"'), "CONFIG_TYPE", "policy_keys"),
+        ((f'["{KEY}"]', "[7]"), "CONFIG_POLICY_KEY", "policy_keys"),
+        ((KEY, KEY[2:]), "CONFIG_POLICY_KEY", "policy_keys"),
+        ((KEY, "0" * 64), "CONFIG_POLICY_KEY", "policy_keys"),
+        (("policy_keys", "policy_seals_needed = 2\npolicy_keys"), "CONFIG_VALUE", "policy_seals_needed"),
+        (("[http]", "policy_party_keys = 7\n[http]"), "CONFIG_TYPE", "policy_party_keys"),
+        (("[http]", f'[policy_party_keys]\n"x y" = ["{KEY}"]\n[http]'), "CONFIG_VALUE", "policy_party_keys"),
+        (("[http]", f'[policy_party_keys]\n990001 = "{KEY}"\n[http]'), "CONFIG_TYPE", "policy_party_keys.990001"),
+        (("[http]", "[policy_party_keys]\n990001 = [7]\n[http]"), "CONFIG_POLICY_KEY", "policy_party_keys.990001"),
         (("port = 0", 'port = "x"'), "CONFIG_TYPE", "http.port"),
         (("port = 0", "port = true"), "CONFIG_TYPE", "http.port"),
         (("port = 0", "port = 70000"), "CONFIG_VALUE", "http.port"),
@@ -146,3 +160,13 @@ def test_no_secret_is_printed(folder: Path) -> None:
     assert "tj_node" not in shown
     assert "pa55word" not in shown
     assert "\\xab" not in shown
+
+
+def test_the_keys_of_the_policy_are_named_by_file_or_variable(folder: Path) -> None:
+    assert [key.public.hex() for key in read(folder).policy_trust.keys] == [KEY]
+    two = read(folder, TONGJIE_EDGE_POLICY_KEYS=f"{KEY},{OTHER} {KEY}", TONGJIE_EDGE_POLICY_SEALS_NEEDED="2")
+    assert ([key.public.hex() for key in two.policy_trust.keys], two.policy_trust.needed) == ([KEY, OTHER], 2)
+    parties = read(folder, GOOD.replace("[http]", f'[policy_party_keys]\n990001 = ["{OTHER}"]\n[http]'))
+    assert {org: [key.id for key in keys] for org, keys in parties.policy_trust.party_keys.items()} == {
+        "990001": [public_key(bytes(range(32, 64))).id]
+    }

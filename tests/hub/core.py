@@ -89,6 +89,10 @@ class Core:
             found = await conn.execute(select(table).order_by(*table.primary_key.columns))
             return [dict(row._mapping) for row in found]
 
+    async def heard(self) -> list[dict[str, Any]]:
+        """The log without what the hub itself said (a policy was published, loans were imported)."""
+        return [row for row in await self.rows(schema.events) if not row["node"].startswith("hub-")]
+
     async def projections(self) -> dict[str, list[dict[str, Any]]]:
         """Everything folded, to be compared; a conflict that later facts resolved tells of the order of arrival, not of the facts."""
         found = {name: await self.rows(schema.metadata.tables[name]) for name in PROJECTIONS}
@@ -109,7 +113,9 @@ async def running(folder: Path, *, more: dict[str, Any] | None = None) -> AsyncI
     core = Core(store, folder)
     numbers = iter(range(1, 1_000_000))
     file = {**world.consortium_file(NOW), "staff": [], **(more or {})}
-    await load(store, file, world.MASTER, NOW, cost=COST, new_id=lambda: f"{next(numbers):032x}")
+    await load(
+        store, file, world.MASTER, NOW, policy_key=world.POLICY_KEY, cost=COST, new_id=lambda: f"{next(numbers):032x}"
+    )
     await core.policy.refresh(store)
     for row in sorted(await core.rows(schema.readers), key=lambda one: str(one["reader_no"])):
         core.rids.setdefault(row["home"], []).append(row["rid"])

@@ -18,6 +18,7 @@ from typing import Any
 import asyncpg  # type: ignore[import-untyped]  # asyncpg ships no types
 
 from consortium.identity import site_key
+from consortium.seal import PolicyKey, public_key
 from firmware_sim.consortium import LIBRARIES, build
 from tongjie.demo.layout import secret_file
 from tongjie.demo.load import load_file
@@ -39,7 +40,7 @@ port = 8080
 """
 
 
-def _edge_toml(token: str, password: str) -> str:
+def _edge_toml(token: str, password: str, policy: PolicyKey) -> str:
     return f"""# The branch in docker-compose.yml.
 node = "edge-{BRANCH}"
 branch = "{BRANCH}"
@@ -48,6 +49,7 @@ hub_url = "http://hub:8080"
 broker_url = "mqtt://broker:1883"
 node_token = "{token}"
 site_key_file = "edge/site.key"
+policy_keys = ["{policy.public.hex()}"]
 
 [http]
 host = "0.0.0.0"
@@ -75,7 +77,8 @@ def prepare(folder: Path, now: int) -> dict[str, Any]:
     """Write keys and configuration into ``folder``; returns the consortium to load. Raises FileExistsError."""
     if (folder / DONE).exists():
         raise FileExistsError(f"{folder} is set up already; remove its volume to begin anew")
-    master, token, password, staff = (
+    master, policy, token, password, staff = (
+        secrets.token_bytes(32),
         secrets.token_bytes(32),
         secrets.token_hex(32),
         secrets.token_urlsafe(12),
@@ -84,9 +87,10 @@ def prepare(folder: Path, now: int) -> dict[str, Any]:
     for name in ("hub", "edge"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     secret_file(folder / "hub" / "master.key", master.hex())
+    secret_file(folder / "hub" / "policy.key", policy.hex())
     secret_file(folder / "edge" / "site.key", site_key(master, LIBRARIES[0]).hex())
     secret_file(folder / "hub.toml", _hub_toml())
-    secret_file(folder / f"edge-{BRANCH}.toml", _edge_toml(token, password))
+    secret_file(folder / f"edge-{BRANCH}.toml", _edge_toml(token, password, public_key(policy)))
     secret_file(folder / "staff.txt", f"demo {staff}\n")
     data = build(1, now)
     data["nodes"] = [{"node": f"edge-{BRANCH}", "org": LIBRARIES[0], "branch": BRANCH, "token": token}]

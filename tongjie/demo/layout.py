@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from consortium.identity import site_key
+from consortium.seal import PolicyKey, public_key
 from firmware_sim.consortium import BRANCHES, build
 from tongjie.demo.claim import DemoError, claimed, clear, hold_ports, numbers_of, unwritable
 from tongjie.demo.expect import expectations
@@ -157,9 +158,10 @@ def write_configuration(layout: Layout) -> None:
 
 
 def _write_configuration(layout: Layout) -> None:
-    master = secrets.token_bytes(32)
+    master, policy = secrets.token_bytes(32), secrets.token_bytes(32)
     folder = layout.folder
     secret_file(folder / "hub" / "master.key", master.hex())
+    secret_file(folder / "hub" / "policy.key", policy.hex())
     secret_file(folder / "hub.toml", _hub_toml(layout))
     load = dict(layout.data)
     load["nodes"] = [{"node": b.node, "org": b.library, "branch": b.id, "token": b.node_token} for b in layout.branches]
@@ -171,7 +173,7 @@ def _write_configuration(layout: Layout) -> None:
     for branch in layout.branches:
         (folder / branch.id).mkdir()
         secret_file(folder / branch.id / "site.key", site_key(master, branch.library).hex())
-        secret_file(folder / f"edge-{branch.id}.toml", _edge_toml(layout, branch))
+        secret_file(folder / f"edge-{branch.id}.toml", _edge_toml(layout, branch, public_key(policy)))
 
 
 def _hub_toml(layout: Layout) -> str:
@@ -180,6 +182,7 @@ node = "hub-1"
 data = "hub"
 broker_url = "{layout.broker_url}"
 master_key_file = "hub/master.key"
+policy_key_file = "hub/policy.key"
 
 [http]
 host = "127.0.0.1"
@@ -187,7 +190,7 @@ port = {layout.hub_port}
 """
 
 
-def _edge_toml(layout: Layout, branch: BranchLayout) -> str:
+def _edge_toml(layout: Layout, branch: BranchLayout, policy: PolicyKey) -> str:
     return f"""# The demo's edge at {branch.id}.
 mode = "demo"
 node = "{branch.node}"
@@ -198,6 +201,7 @@ hub_url = "{layout.hub_url}"
 broker_url = "{layout.broker_url}"
 node_token = "{branch.node_token}"
 site_key_file = "{branch.id}/site.key"
+policy_keys = ["{policy.public.hex()}"]
 
 [http]
 port = {branch.http_port}

@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hub.config import load, master_key, prepare
+from hub.config import load, master_key, policy_trust, prepare
 from hub.load import load as load_consortium
+from hub.policy.keys import signing_key
 from hub.store.engine import Store
 from hub.store.migrate import upgrade
 
@@ -23,7 +24,10 @@ async def load_file(config_path: Path, data: dict[str, Any]) -> None:
     await upgrade(config.database)
     store = Store(config.database)
     try:
-        await load_consortium(store, data, master_key(config), int(time.time() * 1000), cost=config.pin)
+        now = int(time.time() * 1000)
+        key = await signing_key(config, store, now)
+        trust = policy_trust(config, key)
+        await load_consortium(store, data, master_key(config), now, policy_key=key, trust=trust, cost=config.pin)
     finally:
         await store.close()
 

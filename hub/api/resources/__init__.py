@@ -2,7 +2,8 @@
 
 Scopes (domain M1: home is in charge of its readers, the host of its visits and loans): a loan exists for home, owner and lender; a
 visit and a decision for the place where it happened, because what a place refuses by is its own business; a block for its issuer and,
-where it stops the reader everywhere, for the reader's home.
+where it stops the reader everywhere, for the reader's home; a conflict for the item's owner and for who settles it; a correction for
+the owner; a charge for whom its loan is.
 """
 
 from __future__ import annotations
@@ -10,17 +11,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hub.api.lists import Resource
-from hub.api.resources.circulation import CONFLICTS, ITEMS, LOANS, TRANSITS, VISITS
+from hub.api.resources.circulation import CHARGES, CONFLICTS, CORRECTIONS, ITEMS, LOANS, TRANSITS, VISITS
 from hub.api.resources.machines import API_TOKENS, AUDIT, DECISION_DETAIL, DECISIONS, DEVICES, EVENTS
 from hub.api.resources.people import BLOCKS, READERS
 
 __all__ = [
-    "API_TOKENS", "AUDIT", "BLOCKS", "CONFLICTS", "DECISIONS", "DECISION_DETAIL", "DEVICES", "EVENTS", "ITEMS", "LOANS",
-    "READERS", "RESOURCES", "TRANSITS", "VISITS",
+    "API_TOKENS", "AUDIT", "BLOCKS", "CHARGES", "CONFLICTS", "CORRECTIONS", "DECISIONS", "DECISION_DETAIL", "DEVICES", "EVENTS",
+    "ITEMS", "LOANS", "READERS", "RESOURCES", "TRANSITS", "VISITS",
 ]  # fmt: skip
 
 RESOURCES: Mapping[str, Resource] = {
     resource.name: resource
-    for resource in (READERS, ITEMS, LOANS, TRANSITS, VISITS, BLOCKS, DECISIONS, CONFLICTS, DEVICES, EVENTS)
+    for resource in (
+        READERS,
+        ITEMS,
+        LOANS,
+        TRANSITS,
+        VISITS,
+        BLOCKS,
+        DECISIONS,
+        CONFLICTS,
+        CORRECTIONS,
+        CHARGES,
+        DEVICES,
+        EVENTS,
+    )
 }
 """Every list that the scope ``read`` opens."""

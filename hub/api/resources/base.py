@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, and_, true
 
 from consortium.reasons import text as reason_text
 from hub.api.lists import Filter, equals
+from hub.ledger.rows import is_person
 from hub.store import schema as t
 
 
@@ -27,7 +28,7 @@ def ref(row: Any) -> dict[str, str]:
 
 
 def rid_shown(value: str | None) -> str | None:
-    return None if value is None or value.startswith("erased:") else value
+    return value if value is not None and is_person(value) else None
 
 
 def own(column: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, false, or_, true
 
+from consortium.conflicts import KINDS
 from hub.api import schemas
 from hub.api.forms import time_of, time_or_none
 from hub.api.lists import Filter, Resource
@@ -72,7 +73,7 @@ def _loan(row: Row[Any], access: Access, now: int) -> dict[str, Any]:
         "t_out": time_of(row.t_out),
         "due": time_of(row.due),
         "basis": row.basis,
-        "flags": row.flags,
+        "flags": [*row.flags, *(row.breaches or ())],
         "renewals": len(row.renewals),
         "open": row.t_end is None,
         "t_end": time_or_none(row.t_end),
@@ -165,18 +166,92 @@ VISITS = Resource(
 
 
 def _conflict(row: Row[Any], access: Access, now: int) -> dict[str, Any]:
+    known = KINDS.get(row.kind)
     return {
         "id": row.id,
         "kind": row.kind,
         "item": ref(row),
+        "text": {"zh": known.zh, "en": known.en} if known is not None else {"zh": row.kind, "en": row.kind},
         "events": row.events,
         "t": time_of(row._mapping["t"]),
         "state": row.state,
+        "library": row.library,
+        "deadline": time_or_none(row.deadline),
+        "default_resolution": row.default_resolution,
+        "resolution": row.resolution,
+        "settled_by": row.settled_by,
+        "codes": row.codes or [],
     }
+
+
+def _conflicts_visible(access: Access) -> ColumnElement[bool]:
+    if access.everywhere:
+        return true()
+    return or_(t.conflicts.c.owner == access.library, t.conflicts.c.library == access.library)
 
 
 CONFLICTS = Resource(
     "conflicts", "conflict", t.conflicts, (t.conflicts,), (t.conflicts.c.id,), (t.conflicts.c.t, t.conflicts.c.id),
-    (int, str), own(t.conflicts.c.owner), _conflict,
-    {**texts(t.conflicts, "kind", "owner", "item_no", "state"), **times(t.conflicts.c.t)}, schemas.ConflictOut,
+    (int, str), _conflicts_visible, _conflict,
+    {
+        **texts(t.conflicts, "kind", "owner", "item_no", "state", "library", "resolution"),
+        **times(t.conflicts.c.t),
+        "due_before": Filter(lambda value: t.conflicts.c.deadline < value, "time", "its deadline is before this time"),
+    },
+    schemas.ConflictOut,
+)  # fmt: skip
+
+
+def _correction(row: Row[Any], access: Access, now: int) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "pos": row.pos,
+        "t": time_of(row._mapping["t"]),
+        "cause": row.cause,
+        "change": row.change,
+        "subject": row.subject,
+        "item": ref(row),
+        "before": row.before,
+        "after": row.after,
+    }
+
+
+_NO_ADDRESS = ()  # records are read in their order and have no address of their own
+
+CORRECTIONS = Resource(
+    "corrections", "correction", t.corrections, (t.corrections,), _NO_ADDRESS, (t.corrections.c.id,), (int,),
+    own(t.corrections.c.owner), _correction,
+    {
+        **texts(t.corrections, "cause", "change", "subject", "owner", "item_no"),
+        **times(t.corrections.c.t),
+        "after": Filter(lambda value: t.corrections.c.id > value, "int", "id, exclusive"),
+    },
+    schemas.CorrectionOut,
+)  # fmt: skip
+
+
+def _charge(row: Row[Any], access: Access, now: int) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "loan": row.loan,
+        "item": ref(row),
+        "home": row.home,
+        "lender": row.lender,
+        "amount": row.amount,
+        "cause": row.cause,
+        "t": time_of(row._mapping["t"]),
+        "pos": row.pos,
+    }
+
+
+def _charges_visible(access: Access) -> ColumnElement[bool]:
+    if access.everywhere:
+        return true()
+    mine = access.library
+    return or_(t.charges.c.home == mine, t.charges.c.owner == mine, t.charges.c.lender == mine)
+
+
+CHARGES = Resource(
+    "charges", "charge", t.charges, (t.charges,), _NO_ADDRESS, (t.charges.c.id,), (int,), _charges_visible, _charge,
+    {**texts(t.charges, "loan", "owner", "item_no", "home", "lender", "cause"), **times(t.charges.c.t)}, schemas.ChargeOut,
 )  # fmt: skip

@@ -34,6 +34,7 @@ from tests.edge.bed import (
     write_replica,
 )
 from tests.make import HOME
+from tests.sealing import TRUST
 
 AT = "20261122    101500"
 CHECKOUT = f"11NN{AT}{' ' * 18}AO{HOME}|AAR1|AB{{}}|AC|AD{PIN}|"
@@ -54,6 +55,7 @@ hub_url = "http://127.0.0.1:9"
 broker_url = "{fields["broker"]}"
 node_token = "t"
 site_key_file = "site.key"
+policy_keys = ["{TRUST.keys[0].public.hex()}"]
 [http]
 port = {fields["http"]}
 [sip2]

@@ -38,6 +38,7 @@ from tests.edge.site import (
     watermark,
 )
 from tests.make import DAY, HOME, HOST, NOW
+from tests.sealing import TRUST
 
 BOOK = ItemKey(HOME, "1001")
 OTHER = ItemKey(HOME, "1002")
@@ -56,7 +57,7 @@ class Edge:
 
     @classmethod
     async def start(cls, folder: Path, time: Time) -> Edge:
-        replica = Replica(folder / "replica", time.clock)
+        replica = Replica(folder / "replica", time.clock, TRUST)
         await replica.start()
         if not replica.ready:
             prepared(folder / "replica")

@@ -18,8 +18,9 @@ from edge.link import Away, Link, LinkState, LinkTimes
 from edge.outbox import Draft, Outbox, OutboxLimits
 from edge.replica import Replica
 from tests.edge.link.hub import SmallHub
-from tests.edge.site import ANN, BRANCH, KEY, NODE, delta, reader_row, snapshot, watermark
-from tests.make import HOME, NOW
+from tests.edge.site import ANN, BRANCH, KEY, NODE, delta, policy_row, reader_row, snapshot, watermark
+from tests.make import HOME, NOW, Make
+from tests.sealing import STRANGER, TRUST
 
 TIMES = LinkTimes(probe_s=0.2, hello_timeout_s=0.4, state_every_s=0.3, resend_after_s=0.5)
 
@@ -58,7 +59,7 @@ class Edge:
             node_token="tj_node", site_key=KEY,
         )  # fmt: skip
         self.outbox = Outbox(folder / "outbox.db", NODE, self.clock, limits=limits)
-        self.replica = Replica(folder / "replica", self.clock)
+        self.replica = Replica(folder / "replica", self.clock, TRUST)
         self.heard: list[LinkState] = []
         self.link = Link(self.config, self.outbox, self.replica, self.clock, self.heard.append, times=TIMES)
 
@@ -302,6 +303,23 @@ class TestReplica:
         assert not edge.replica.ready
         hub.files.body = right
         await until(lambda: edge.replica.ready)
+
+    async def test_a_policy_nobody_trusted_sealed_is_counted_and_not_fetched_over_and_over(
+        self, edge: Edge, hub: SmallHub, tmp_path: Path
+    ) -> None:
+        hub.offer(tmp_path / "s", snapshot(tmp_path / "s"))
+        await edge.online()
+        await until(lambda: edge.replica.ready)
+        rows = [policy_row(Make.bundle(version=2), STRANGER), reader_row(ANN)]
+        hub.offer(tmp_path / "s", snapshot(tmp_path / "s", rows, version=2))
+        assert hub.manifest is not None
+        await hub.spread("manifest", hub.manifest)
+        await until(lambda: edge.link.follower.stats.refused["SEAL_UNKNOWN_KEY"] == 2)  # as it came, and after a hello
+        hellos = len(hub.hellos)
+        await asyncio.sleep(1.5)  # after a broken download the hub would have been asked again by now
+        assert len(hub.hellos) == hellos
+        assert edge.replica.policy is not None
+        assert (edge.replica.policy.version, edge.replica.version) == (1, 1)
 
     async def test_deltas_are_applied_and_a_watermark_says_how_far(
         self, edge: Edge, hub: SmallHub, tmp_path: Path

@@ -32,6 +32,7 @@ from tests.edge.site import (
     watermark,
 )
 from tests.make import HOME, HOUR, NOW, Make
+from tests.sealing import TRUST
 
 BAD_ROWS: list[Any] = [
     None,
@@ -60,7 +61,7 @@ def time() -> Time:
 @pytest.fixture
 async def replica(tmp_path: Path, time: Time) -> AsyncIterator[Replica]:
     prepared(tmp_path / "replica")
-    made = Replica(tmp_path / "replica", time.clock)
+    made = Replica(tmp_path / "replica", time.clock, TRUST)
     await made.start()
     yield made
     await made.close()
@@ -68,7 +69,7 @@ async def replica(tmp_path: Path, time: Time) -> AsyncIterator[Replica]:
 
 class TestRefusals:
     async def test_an_empty_replica_knows_nobody_and_is_endlessly_old(self, tmp_path: Path, time: Time) -> None:
-        empty = Replica(tmp_path / "none", time.clock)
+        empty = Replica(tmp_path / "none", time.clock, TRUST)
         await empty.start()
         assert not empty.ready
         assert (empty.token(uid_token("04A1B2C3")), empty.reader(ANN), empty.item(HOME, "1001")) == (None, None, None)
@@ -272,7 +273,7 @@ class TestSwitching:
         await replica.apply_delta(delta(2, [reader_row(BOB, status="GONE")], epoch="e", upto=3))
         await replica.close()
         time.ms += 2 * HOUR
-        again = Replica(tmp_path / "replica", time.clock)
+        again = Replica(tmp_path / "replica", time.clock, TRUST)
         await again.start()
         assert (again.version, again.includes, again.age_ms()) == (2, Watermark("e", 3), 2 * HOUR)
         bob = again.reader(BOB)
@@ -287,7 +288,7 @@ class TestSwitching:
         await replica.close()
         (path,) = (tmp_path / "replica").glob("replica-*.db")
         path.write_bytes(what)
-        again = Replica(tmp_path / "replica", time.clock)
+        again = Replica(tmp_path / "replica", time.clock, TRUST)
         await again.start()
         assert not again.ready
         await again.apply_snapshot(tmp_path / "s", snapshot(tmp_path / "s"))

@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from bus.broker.iotcore import IotcoreBroker
 from hub.app import create_app, listen
-from hub.config import HubConfig, PinCost, write_master_key
+from hub.config import HubConfig, PinCost, write_key
 from hub.load import load
 from hub.store.engine import Store
 from hub.store.schema import readers
@@ -26,14 +26,16 @@ from tests.hub.api import world
 def config_at(folder: Path, broker_url: str) -> HubConfig:
     """A configuration whose data lies in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    key = folder / "master.key"
-    if not key.exists():
-        write_master_key(key, world.MASTER)
+    keys = {"master.key": world.MASTER, "policy.key": world.POLICY_KEY}
+    for name, raw in keys.items():
+        if not (folder / name).exists():
+            write_key(folder / name, raw)
     return HubConfig(
         data=folder,
         database=f"sqlite+aiosqlite:///{folder / 'hub.sqlite'}",
         broker_url=broker_url,
-        master_key_file=key,
+        master_key_file=folder / "master.key",
+        policy_key_file=folder / "policy.key",
         http_port=0,
         pin=PinCost(1, 1024, 1),
     )
@@ -130,7 +132,9 @@ async def running(folder: Path, *, loaded: bool = True, day: bool = True) -> Asy
     config = config_at(folder, await broker.start())
     if loaded:
         store = await Store.open(config.database)
-        await load(store, world.consortium_file(clock()), world.MASTER, clock(), cost=config.pin)
+        await load(
+            store, world.consortium_file(clock()), world.MASTER, clock(), policy_key=world.POLICY_KEY, cost=config.pin
+        )
         await store.close()
     worker = HubWorker(config)
     await worker.start()

@@ -27,7 +27,7 @@ async def test_a_hub_process_says_when_it_answers_and_stops_within_three_seconds
     config = config_at(tmp_path / "data", await broker.start())
     store = await Store.open(config.database)
     now = time.time_ns() // 1_000_000
-    await load(store, world.consortium_file(now), world.MASTER, now, cost=config.pin)
+    await load(store, world.consortium_file(now), world.MASTER, now, policy_key=world.POLICY_KEY, cost=config.pin)
     await store.close()
     file = tmp_path / "hub.toml"
     file.write_text(f'data = "data"\nbroker_url = "{config.broker_url}"\n[http]\nport = 0\n', encoding="utf-8")

@@ -152,7 +152,7 @@ async def test_a_question_that_cannot_be_asked_is_refused(
     ("branch", "card", "outcome", "code", "last"),
     [
         ("990001-01", card_of(world.CQU, 2), "ALLOW", "OK", "capacity: ok"),
-        ("990001-01", card_of(world.CQU, 11), "DENY", "READER_NOT_SHARED", "sharing: READER_NOT_SHARED"),
+        ("990001-01", card_of(world.CQU, 11), "DENY", "READER_NOT_SHARED", "reader: READER_NOT_SHARED"),
         ("990002-01", card_of(world.CQU, 2), "DENY", "AGR_NONE", "agreement: AGR_NONE"),
         ("990001-01", "04FFFFFFFFFFFF", "DENY", "CARD_UNKNOWN", "card: CARD_UNKNOWN"),
     ],

@@ -13,6 +13,7 @@ DAY = 86_400_000
 HOUR = 3_600_000
 MINUTE = 60_000
 MASTER = bytes(range(32))
+POLICY_KEY = bytes(range(32, 64))
 CQU, YLG, SCS = "251020", "990001", "990002"
 BRANCHES = {CQU: "251020-01", YLG: "990001-01", SCS: "990002-01"}
 NODE_TOKENS = {org: f"node-token-of-{org}-for-tests" for org in BRANCHES}

@@ -99,6 +99,8 @@ async def test_borrow_names_each_item_and_counts_its_own_reservations(tmp_path: 
         assert (first["title"], first["type"], first["owner"]) == ("红楼梦", "BOOK", YLG)
         assert first["due"] > core.now
         assert first["basis"]
+        assert first["terms"] == {"period_days": 20, "renewals": 2}
+        assert answer["answers"][5]["terms"] == {}
         assert len({one["reservation"] for one in answer["answers"]}) == 6
         assert answer["answers"][5]["reservation"] is None
         assert answer["reader"]["home"] == CQU

@@ -35,7 +35,7 @@ async def test_a_stranger_is_refused_whole_and_nothing_is_written(tmp_path: Path
         with pytest.raises(IngestRefused) as refused:
             await core.ingest.batch("edge-000000-09", edge.epoch, rows)
         assert refused.value.code == "NODE_UNKNOWN"
-        assert await core.rows(schema.events) == []
+        assert await core.heard() == []
 
 
 def broken(row: EventRow, body: str, previous: str) -> EventRow:
@@ -51,7 +51,9 @@ BAD_BODIES = {
     "EVENT_BRANCH": lambda body: body.replace('"branch":"251020-01"', '"branch":"990001-01"'),
     "EVENT_NOT_CANONICAL": lambda body: body.replace('{"boot"', '{ "boot"'),
     "EVENT_DATA": lambda body: body.replace('"type":"BOOK"', '"type":"' + "B" * 25 + '"'),
-    "EVENT_TIME": lambda body: body.replace('"t_eff":179', '"t_eff":979'),
+    "EVENT_TIME": lambda body: body.replace('"t_dev":179', '"t_dev":-79'),
+    "EVENT_FUTURE": lambda body: body.replace('"t_eff":179', '"t_eff":979'),
+    "EVENT_REISSUE": lambda body: body[:-1].replace(',"seq"', ',"reissue_of":["x"],"seq"') + "}",
     "EVENT_SUBJECT": lambda body: body.replace('"subject":"', '"subject":"0')[:-2] + body[-1:],
 }
 
@@ -70,7 +72,7 @@ async def test_poison_goes_to_quarantine_byte_for_byte_and_stalls_nothing(tmp_pa
         assert kept["code"] == ack.rejected[0][1]
         if code != "EVENT_SUBJECT":
             assert kept["code"] == code
-        assert [row["seq"] for row in await core.rows(schema.events)] == [1, 3]
+        assert [row["seq"] for row in await core.heard()] == [1, 3]
         assert len(await core.rows(schema.loans)) == 2
 
 
@@ -131,7 +133,7 @@ async def test_rows_above_a_hole_are_logged_and_wait_until_it_is_filled(tmp_path
         edge, rows = said(core)
         ack = await core.take(edge, rows[2:])
         assert (ack.upto, ack.chain) == (0, CHAIN_START)
-        assert len(await core.rows(schema.events)) == 1
+        assert len(await core.heard()) == 1
         assert await core.rows(schema.loans) == []
         assert (await core.take(edge, rows[:1])).upto == 1
         ack = await core.take(edge, rows[1:2])
@@ -148,7 +150,7 @@ async def test_an_island_that_does_not_link_to_what_fills_the_hole_moves_to_quar
         ack = await core.take(edge, rows[:2])
         assert ack.upto == 3
         assert [row["code"] for row in await core.rows(schema.quarantine)] == ["EVENT_CHAIN"]
-        assert [row["seq"] for row in await core.rows(schema.events)] == [1, 2]
+        assert [row["seq"] for row in await core.heard()] == [1, 2]
 
 
 async def test_a_failed_commit_leaves_nothing_and_acknowledges_nothing(

@@ -14,6 +14,9 @@ from tests.hub.api.world import BRANCHES, CQU, HOUR, MINUTE, YLG, Edge, item
 from tests.hub.core import edges, running
 from tests.make import NOW
 
+PUBLISHED = 1
+"""Position of the event that the loaded policy was published."""
+
 
 async def test_the_feed_says_nothing_about_a_person(tmp_path: Path) -> None:
     async with running(tmp_path) as core:
@@ -40,12 +43,12 @@ async def test_a_loan_and_a_refusal_in_the_feed(tmp_path: Path) -> None:
         ylg.refuse(NOW - MINUTE, "CARD_LOST", CQU)
         ylg.take_back(NOW, item(CQU, 0))
         await core.take(ylg)
-        lent, refused, returned = await core.feed.since(0)
+        lent, refused, returned = await core.feed.since(PUBLISHED)
         assert lent["item"] == {"owner": YLG, "item_no": item(YLG, 0)[1], "title": "红楼梦"}
         assert (lent["kind"], lent["home"], lent["outcome"], lent["codes"]) == ("CHECKOUT", CQU, "ALLOW", ["OK"])
         assert (refused["codes"], refused["outcome"], refused["item"]) == (["CARD_LOST"], "DENY", None)
         assert returned["route"] == {"action": "TRANSIT", "dest": BRANCHES[CQU], "reason": "HOME"}
-        assert [row["pos"] for row in (lent, refused, returned)] == [1, 2, 3]
+        assert [row["pos"] for row in (lent, refused, returned)] == [PUBLISHED + n for n in (1, 2, 3)]
         assert (lent["t_eff"], lent["t_arr"]) == (NOW - HOUR, NOW)
 
 
@@ -58,8 +61,8 @@ async def test_listeners_get_every_row_once_and_in_order(tmp_path: Path) -> None
                 ylg.lend(NOW - HOUR, item(YLG, n), core.rids[YLG][n], YLG)
                 await core.take(ylg)
             got = [(await live.next(2))["pos"] for _ in range(6)]
-            assert got == [1, 2, 3, 4, 5, 6]
-            assert (await other.next(2))["pos"] == 1
+            assert got == [PUBLISHED + n for n in range(1, 7)]
+            assert (await other.next(2))["pos"] == PUBLISHED + 1
             with pytest.raises(TimeoutError):
                 await live.next(0.05)
         assert core.feed.listeners == 0
@@ -73,7 +76,7 @@ async def test_a_slow_listener_is_told_to_resync_and_holds_up_nobody(tmp_path: P
             for n in range(8):
                 ylg.enter(NOW - HOUR + n, core.rids[YLG][n], YLG)
             await core.take(ylg)
-            assert [(await quick.next(2))["pos"] for _ in range(8)] == list(range(1, 9))
+            assert [(await quick.next(2))["pos"] for _ in range(8)] == [PUBLISHED + n for n in range(1, 9)]
             await asyncio.sleep(0.01)
             got = [await slow.next(1)]
             assert got[0]["kind"] == "RESYNC"

@@ -80,7 +80,14 @@ async def hub_and_edge(folder: Path, org: str) -> AsyncIterator[tuple[HubWorker,
     broker = IotcoreBroker()
     config = config_at(folder, await broker.start())
     store = await Store.open(config.database)
-    await load(store, {**world.consortium_file(now()), "staff": []}, world.MASTER, now(), cost=COST)
+    await load(
+        store,
+        {**world.consortium_file(now()), "staff": []},
+        world.MASTER,
+        now(),
+        policy_key=world.POLICY_KEY,
+        cost=COST,
+    )
     await store.close()
     worker = HubWorker(config)
     await worker.start()

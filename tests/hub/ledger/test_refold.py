@@ -10,7 +10,7 @@ import pytest
 
 from consortium.events import ITEM_KINDS, VISIT_KINDS, Kind, decode
 from consortium.fold import Logged, fold_item, fold_visits
-from hub.ledger.histories import decode_history
+from hub.ledger.rows import decode_history
 from hub.store import schema
 from tests.hub.api.world import BRANCHES, CQU, HOUR, MINUTE, SCS, YLG, Edge, a_day, item
 from tests.hub.core import Core, edges, running
@@ -160,7 +160,7 @@ async def test_decisions_are_kept_as_they_were_taken(tmp_path: Path) -> None:
         await core.take(ylg)
         (kept,) = await core.rows(schema.decisions)
         assert (kept["outcome"], kept["primary_code"], kept["home"]) == ("DENY", "AGR_NONE", SCS)
-        assert kept["record"] == msgspec.json.decode((await core.rows(schema.events))[0]["body"])["decision"]
+        assert kept["record"] == msgspec.json.decode((await core.heard())[0]["body"])["decision"]
 
 
 @pytest.mark.parametrize("route", [{"action": "TRANSIT"}, {"action": "NOWHERE"}, {"action": "TRANSIT", "dest": 5}])

@@ -13,7 +13,7 @@ from sqlalchemy import insert, update
 from consortium.bundle import from_plain
 from consortium.events import Kind as EventKind
 from hub.ingest import HubEvent
-from hub.policy.current import publish
+from hub.policy.publish import publish
 from hub.spread import service
 from hub.spread.versions import MAX_ROWS_BYTES, pieces
 from hub.store import schema
@@ -295,8 +295,9 @@ async def test_a_new_policy_sends_every_branch_a_manifest(tmp_path: Path) -> Non
     async with running(tmp_path) as core:
         await core.spread.publish()
         plain = {**world.bundle(NOW), "version": 4, "agreements": []}
+        plain["rules"] = [rule for rule in plain["rules"] if "agreement" not in rule]
         async with core.store.write() as conn:
-            await publish(conn, from_plain(plain))
+            await publish(conn, from_plain(plain), world.POLICY_KEY, NOW)
             await core.spread.changed(conn, policy=True)
         await core.policy.refresh(core.store)
         await core.spread.publish()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hub.config import ConfigError, load, master_key, prepare, write_master_key
+from consortium.seal import Trust, public_key
+from hub.config import ConfigError, load, master_key, policy_trust, prepare, write_key
 
 GOOD = 'data = "data"\nbroker_url = "mqtt://127.0.0.1:1883"\n'
 
@@ -34,6 +35,12 @@ def written(folder: Path, text: str) -> Path:
         (GOOD + 'node = "edge-1"', "CONFIG_VALUE", "node"),
         (GOOD + 'node = "HUB"', "CONFIG_VALUE", "node"),
         (GOOD.replace("mqtt://", "http://"), "CONFIG_VALUE", "broker_url"),
+        (GOOD + 'policy_cosigners = "ab"', "CONFIG_TYPE", "policy_cosigners"),
+        (GOOD + 'policy_cosigners = ["ab"]', "CONFIG_POLICY_KEY", "policy_cosigners"),
+        (GOOD + "policy_seals_needed = 2", "CONFIG_VALUE", "policy_seals_needed"),
+        (GOOD + "policy_party_keys = 1", "CONFIG_TYPE", "policy_party_keys"),
+        (GOOD + '[policy_party_keys]\n"x y" = []', "CONFIG_VALUE", "policy_party_keys"),
+        (GOOD + '[policy_party_keys]\n990001 = ["00"]', "CONFIG_POLICY_KEY", "policy_party_keys.990001"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, code: str, names: str) -> None:
@@ -54,6 +61,7 @@ def test_defaults_lie_in_the_data_folder_beside_the_file(tmp_path: Path) -> None
     assert config.data == tmp_path / "data"
     assert config.database == f"sqlite+aiosqlite:///{tmp_path / 'data' / 'hub.sqlite'}"
     assert config.master_key_file == tmp_path / "data" / "master.key"
+    assert config.policy_key_file == tmp_path / "data" / "policy.key"
     assert (config.http_host, config.http_port, config.node, config.base_url) == (
         "127.0.0.1",
         8080,
@@ -77,7 +85,7 @@ def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as wrong:
         master_key(config)
     assert wrong.value.code == "CONFIG_KEY_MISSING"
-    write_master_key(config.master_key_file, bytes(range(32)))
+    write_key(config.master_key_file, bytes(range(32)))
     assert master_key(config) == bytes(range(32))
     config.master_key_file.chmod(0o640)
     with pytest.raises(ConfigError) as wrong:
@@ -89,7 +97,7 @@ def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
         master_key(config)
     assert wrong.value.code == "CONFIG_KEY_FORM"
     with pytest.raises(FileExistsError):
-        write_master_key(config.master_key_file, bytes(32))
+        write_key(config.master_key_file, bytes(32))
 
 
 def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
@@ -98,3 +106,10 @@ def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         prepare(load(written(tmp_path, GOOD), {}))
     assert wrong.value.code == "CONFIG_DATA"
     assert os.fspath(tmp_path / "data") in str(wrong.value)
+
+
+def test_cosigners_and_parties_are_trusted_beside_the_hub_s_own_key(tmp_path: Path) -> None:
+    own, other = bytes(range(32)), public_key(bytes(range(32, 64)))
+    text = GOOD + f'policy_seals_needed = 2\n[policy_party_keys]\n990001 = ["{other.public.hex()}"]\n'
+    config = load(written(tmp_path, text), {"TONGJIE_HUB_POLICY_COSIGNERS": f"{other.public.hex()},"})
+    assert policy_trust(config, own) == Trust((public_key(own), other), 2, {"990001": (other,)})

@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
+from consortium.seal import Trust, public_key
 from edge.config import load as load_edge
 from firmware_sim.consortium import BRANCHES
 from hub.config import load as load_hub
-from hub.config import master_key
+from hub.config import master_key, policy_key
 from tongjie.demo.claim import MARKER, numbers_of
 from tongjie.demo.layout import (
     DemoError,
@@ -226,7 +227,7 @@ def test_a_port_that_was_given_stays_ours_until_our_server_listens(tmp_path: Pat
 
 def test_what_is_secret_only_its_owner_may_read(written: Layout) -> None:
     files = [path for path in written.folder.rglob("*") if path.is_file() and path.name != MARKER]
-    assert len(files) == 5 + 2 * len(BRANCHES)
+    assert len(files) == 6 + 2 * len(BRANCHES)
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
@@ -247,6 +248,13 @@ def test_hub_and_edges_take_their_configuration(written: Layout) -> None:
         assert edge.node_token == branch.node_token
         assert {device.kind for device in edge.devices} == {"osdp", "feig"}
         assert {account.password for account in edge.accounts} == {branch.kiosk_password, branch.sorter_password}
+
+
+def test_every_edge_trusts_the_key_that_this_demo_s_hub_seals_with(written: Layout) -> None:
+    key = policy_key(load_hub(written.folder / "hub.toml", {}))
+    for branch in written.branches:
+        edge = load_edge(written.folder / f"edge-{branch.id}.toml", {})
+        assert edge.policy_trust == Trust((public_key(key),))
 
 
 def test_site_keys_differ_between_libraries_and_come_from_no_default(written: Layout) -> None:

@@ -1,0 +1,84 @@
+"""A member that keeps its own ILS: whose word counts, whose books must be told, and where two sets of books differ (domain §10)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from consortium.agreement import Master
+from consortium.bundle import Policy
+from consortium.identity import ItemKey
+from consortium.states import Loan
+
+
+def in_charge_of_loan(policy: Policy, home: str, owner: str, lender: str) -> Master:
+    """Who decides and keeps a loan: the ILS only for its own reader with its own item at its own branch; all else is ours."""
+    library = policy.libraries.get(home)
+    local = home == owner == lender
+    return library.masters.loans if local and library is not None else Master.TONGJIE
+
+
+def to_be_told(policy: Policy, home: str, owner: str, lender: str) -> tuple[str, ...]:
+    """Libraries whose ILS books a loan that is ours, under its proxy account of the partner: the owner's, then the lender's."""
+    if in_charge_of_loan(policy, home, owner, lender) is Master.ILS:
+        return ()  # it knows already: it made the loan
+
+    def keeps(org: str) -> bool:
+        library = policy.libraries.get(org)
+        return library is not None and library.masters.loans is Master.ILS
+
+    return tuple(org for org in dict.fromkeys((owner, lender)) if keeps(org))
+
+
+class Differs(StrEnum):
+    """How our books and an ILS's disagree about an item."""
+
+    ONLY_OURS = "ONLY_OURS"
+    ONLY_THEIRS = "ONLY_THEIRS"
+    DUE = "DUE"
+    READER = "READER"
+
+
+@dataclass(frozen=True, slots=True)
+class Theirs:
+    """An open loan as an ILS reports it; ``who`` as we know that reader, None where the ILS names a proxy account or nobody."""
+
+    due: int
+    who: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One line of the nightly reconciliation; ``owner`` is the library whose staff look into it."""
+
+    item: ItemKey
+    how: Differs
+    owner: str
+    ours: str
+    theirs: str
+
+
+DAY_APART_MS = 86_400_000
+"""Due dates on the same day are the same: an ILS keeps days, we keep instants."""
+
+
+def differences(org: str, ours: Iterable[Loan], theirs: Mapping[ItemKey, Theirs]) -> list[Difference]:
+    """Where a library's ILS and the ledger disagree about open loans of its items, in the order of the items.
+
+    What the lender made is the lender's to look into; what only the ILS has is the library's own.
+    """
+    out: list[Difference] = []
+    mine = {ItemKey(loan.owner, loan.item_no): loan for loan in ours if loan.open and loan.owner == org}
+    for key in sorted({*mine, *theirs}):
+        loan, found = mine.get(key), theirs.get(key)
+        if loan is None and found is not None:
+            out.append(Difference(key, Differs.ONLY_THEIRS, org, "", str(found.due)))
+        elif loan is not None and found is None:
+            out.append(Difference(key, Differs.ONLY_OURS, loan.lender, loan.id, ""))
+        elif loan is not None and found is not None:
+            if found.who is not None and found.who != loan.who:
+                out.append(Difference(key, Differs.READER, loan.lender, loan.id, str(found.due)))
+            elif abs(found.due - loan.due) >= DAY_APART_MS:
+                out.append(Difference(key, Differs.DUE, loan.lender, str(loan.due), str(found.due)))
+    return out
