@@ -153,9 +153,10 @@ def _agreement_codes(agreements: Sequence[Agreement], facts: BorrowFacts, item: 
 def _rule_codes(rule: Resolved) -> list[str]:
     if rule.age_excluded:
         return ["READER_AGE"]
-    if rule.lend is None or (rule.period_days is None and rule.period_hours is None):
-        return ["ITEM_REFERENCE"] if rule.lend is False else ["RULE_NONE"]
-    return [] if rule.lend else ["ITEM_REFERENCE"]
+    if rule.lend is False:
+        return ["ITEM_REFERENCE"]
+    timed = rule.period_days is not None or rule.period_hours is not None
+    return [] if rule.lend and timed else ["RULE_NONE"]
 
 
 def _stale_codes(
@@ -167,7 +168,7 @@ def _stale_codes(
     items_age = now - known.items
     trusted = facts.device.clock_trusted
     stale_items = items_age > bounds.borrow_facts_fresh_ms
-    degraded = facts.away or facts_age > bounds.borrow_facts_fresh_ms
+    degraded = facts_age > bounds.borrow_facts_fresh_ms
     if degraded or stale_items or policy_age > bounds.policy_fresh_ms or not trusted:
         case.mode = Mode.STALE
     if facts.away:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import msgspec
@@ -141,11 +142,11 @@ class Policy:
             for party in agreement.parties
             if party.role is not Role.HOME
         }
-        for home in self.libraries:
-            for host in self.libraries:
-                found = tuple(a for a in bundle.agreements if a.covers(home, host))
-                if found:
-                    self._covering[home, host] = tuple(sorted(found, key=lambda a: (a.id, -a.version)))
+        for agreement in sorted(bundle.agreements, key=lambda a: (a.id, -a.version)):
+            orgs = [party.org for party in agreement.parties if party.org in self.libraries]
+            for home, host in product(dict.fromkeys(orgs), repeat=2):
+                if agreement.covers(home, host):
+                    self._covering[home, host] = (*self._covering.get((home, host), ()), agreement)
 
     def _rank(self, rule: PolicyRule) -> tuple[Any, ...]:
         # Most specific first: a set field beats a group, a group beats "*", compared in the bundle's own printable order.

@@ -6,7 +6,6 @@ floats goes home. Returns are taken everywhere for as long as anything is out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -56,18 +55,20 @@ class Placed:
     circ_branch: str
 
 
-def when_agreement_ends(
-    policy: Policy,
-    agreement: Agreement,
-    at: int,
-    loans: Iterable[Loan],
-    holds: Iterable[tuple[Hold, str]] = (),
-    transits: Iterable[Transit] = (),
-    floating: Iterable[Placed] = (),
-) -> list[Consequence]:
+@dataclass(frozen=True, slots=True)
+class StillOpen:
+    """What may be open when it ends: each hold with its reader's home. What is over already may be among it, and is passed over."""
+
+    loans: tuple[Loan, ...] = ()
+    holds: tuple[tuple[Hold, str], ...] = ()
+    transits: tuple[Transit, ...] = ()
+    floating: tuple[Placed, ...] = ()
+
+
+def when_agreement_ends(policy: Policy, agreement: Agreement, at: int, things: StillOpen) -> list[Consequence]:
     """Everything open under an agreement that ends at ``at`` (ms UTC), with what is done about it.
 
-    ``holds`` come with their reader's home. Things that another agreement still covers are not touched.
+    Things that another agreement still covers are not touched.
     """
 
     def concerns(service: Service, home: str, *hosts: str) -> bool:
@@ -79,11 +80,11 @@ def when_agreement_ends(
 
     out = [
         Consequence("loan", loan.id, Action.KEEP_UNTIL_DUE, loan.due)
-        for loan in loans
+        for loan in things.loans
         if loan.open and concerns(Service.RENEW, loan.home, loan.lender, loan.owner)
     ]
     notice = at + agreement.notice_days * DAY_MS
-    for hold, home in holds:
+    for hold, home in things.holds:
         if hold.open and concerns(Service.HOLD, home, org_of_branch(hold.pickup), hold.owner):
             ready = hold.state is HoldState.READY
             out.append(
@@ -94,12 +95,12 @@ def when_agreement_ends(
     orgs = {party.org for party in agreement.parties}
     out += [
         Consequence("transit", transit.id, Action.CONTINUE, notice)
-        for transit in transits
+        for transit in things.transits
         if transit.open and {org_of_branch(transit.start), org_of_branch(transit.to)} <= orgs
     ]
     out += [
         Consequence("item", f"{item.owner}/{item.item_no}", Action.SEND_HOME, notice)
-        for item in floating
+        for item in things.floating
         if item.owner in orgs and org_of_branch(item.circ_branch) in orgs - {item.owner}
     ]
     return out
@@ -115,21 +116,12 @@ def _goes_on(other: Agreement, ended: Agreement, service: Service, at: int) -> b
     )
 
 
-def when_library_leaves(
-    policy: Policy,
-    org: str,
-    at: int,
-    loans: Iterable[Loan],
-    holds: Iterable[tuple[Hold, str]] = (),
-    transits: Iterable[Transit] = (),
-    floating: Iterable[Placed] = (),
-) -> list[Consequence]:
+def when_library_leaves(policy: Policy, org: str, at: int, things: StillOpen) -> list[Consequence]:
     """The same for a library that leaves: all of its agreements end at once. Its own readers with its own items are its business."""
     found: dict[tuple[str, str], Consequence] = {}
-    loans, holds, transits, floating = list(loans), list(holds), list(transits), list(floating)
     for agreement in policy.bundle.agreements:
         if any(party.org == org for party in agreement.parties):
-            for one in when_agreement_ends(Without(policy, org), agreement, at, loans, holds, transits, floating):
+            for one in when_agreement_ends(Without(policy, org), agreement, at, things):
                 found.setdefault((one.kind, one.subject), one)
     return list(found.values())
 

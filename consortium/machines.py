@@ -118,7 +118,7 @@ ITEM: tuple[Row, ...] = (
     *_returns(Kind.RETURN),
     *_returns(Kind.RECEIVE),
     Row(_GONE, Kind.IN_USE, Guard.ALWAYS, Effect.FOUND, Item.EXCEPTION),
-    Row(_ALL, Kind.IN_USE, Guard.ALWAYS, Effect.USE, _STAY),
+    Row((*_AT_HAND, Item.ON_LOAN, Item.IN_TRANSIT), Kind.IN_USE, Guard.ALWAYS, Effect.USE, _STAY),
     Row((Item.IN_TRANSIT,), Kind.TRANSIT_BAGGED, Guard.ALWAYS, Effect.BAG, Item.IN_TRANSIT),
     Row((Item.IN_TRANSIT, *_AT_HAND), Kind.TRANSIT_SENT, Guard.ALWAYS, Effect.SEND, Item.IN_TRANSIT),
     Row((Item.IN_TRANSIT,), Kind.TRANSIT_SEEN, Guard.ALWAYS, Effect.SEE, Item.IN_TRANSIT),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consortium.agreement import Service
+from consortium.agreement import Service, Staleness
 from consortium.bundle import Policy
 from consortium.calendar import DAY_MS
 from consortium.decision import Decision, Mode
@@ -53,7 +53,7 @@ def may_renew(policy: Policy, facts: RenewFacts, now: int, *, source: str = "edg
     if case.stage(f"rule {'+'.join(rule.basis)}", codes):
         return case.refuse(codes)
     assert terms is not None
-    codes = _stale_codes(case, facts, strictest(agreements).borrow_facts_fresh_ms, now)
+    codes = _stale_codes(case, facts, strictest(agreements), now)
     if case.stage("freshness", codes):
         return case.refuse(codes)
     codes = block_codes(reader.blocks, "RENEW", reader.home, org_of_branch(facts.device.branch), now)
@@ -89,10 +89,11 @@ def _terms(loan: LoanFacts, rule: Resolved, today: Terms) -> Terms | None:
     return loan.terms.more_generous(today) if lends else loan.terms
 
 
-def _stale_codes(case: Case, facts: RenewFacts, fresh_ms: int, now: int) -> list[str]:
+def _stale_codes(case: Case, facts: RenewFacts, bounds: Staleness, now: int) -> list[str]:
     known = facts.known
     assert facts.loan is not None
-    old = now - min(known.policy, known.blocks, known.loans, known.items) > fresh_ms
+    facts_age = now - min(known.blocks, known.loans, known.items)
+    old = facts_age > bounds.borrow_facts_fresh_ms or now - known.policy > bounds.policy_fresh_ms
     if facts.away:
         case.mode = Mode.OFFLINE
     elif old or not facts.device.clock_trusted:

@@ -25,8 +25,9 @@ def accept_return(
     here = facts.device.branch
     item = facts.item
     known = facts.known
-    oldest = min(known.policy, known.items, known.loans)
-    if now - oldest > OWN_STALENESS.borrow_facts_fresh_ms or not facts.device.clock_trusted:
+    facts_age = now - min(known.items, known.loans)
+    old = facts_age > OWN_STALENESS.borrow_facts_fresh_ms or now - known.policy > OWN_STALENESS.policy_fresh_ms
+    if old or not facts.device.clock_trusted:
         case.mode = Mode.STALE  # taken all the same; the record says what was known
     if item is None or item.owner not in policy.libraries:
         case.stage("item", [])

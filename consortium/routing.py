@@ -32,7 +32,7 @@ def next_destination(policy: Policy, item: ItemFacts, facts: ReturnFacts, rule: 
             return Route("HOLD", at, reason="HOLD", hold_id=best.hold_id)
         if facts.transfer_open:
             return _travel(policy, at, best.pickup_branch, "HOLD", facts, hold_id=best.hold_id)
-    if rule.float_group and rule.float_group in policy.groups_of(org_of_branch(at)) and facts.float_room and at != home:
+    if rule.float_group in policy.groups_of(org_of_branch(at)) and facts.float_room and at != home:
         return Route("STAY", at, reason="FLOAT")
     target = at if rule.return_to == "lending" else home
     return _travel(policy, at, target, "HOME", facts)
@@ -42,7 +42,7 @@ def _travel(policy: Policy, at: str, dest: str, reason: str, facts: ReturnFacts,
     if at == dest:
         return Route("SHELVE", at, reason=reason)
     if not facts.transfer_open:
-        return Route("HOLD_HERE", at, reason=reason, hold_id=hold_id, until=facts.transfer_opens)
+        return Route("HOLD_HERE", at, reason=reason, until=facts.transfer_opens)
     branch = policy.branches.get(at)
     via = branch.sort_hub if branch and branch.sort_hub not in (at, dest) else None
     return Route("TRANSIT", dest, via=via, reason=reason, hold_id=hold_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
@@ -43,22 +44,36 @@ class HistoryError(Exception):
 
 def with_log(url: str, use: Callable[[HubLog], T]) -> T:
     """What ``use`` makes of the hub's database at ``url``, all of it as it stood at one moment. Raises HistoryError."""
-    return with_connection(url, lambda connection: use(HubLog(connection)))
+    return with_connection(url, lambda connection: _streamed(lambda: use(HubLog(connection))))
+
+
+def _streamed(use: Callable[[], T]) -> T:
+    """Run with the collector of reference cycles called seldom: a stream of rows makes none, and looking for them costs a sixth."""
+    usual = gc.get_threshold()
+    gc.set_threshold(200_000, *usual[1:])
+    try:
+        return use()
+    finally:
+        gc.set_threshold(*usual)
 
 
 def with_file(path: Path, use: Callable[[HubLog], T]) -> T:
-    """The same of an export (``tongjie log export``), which is first sorted into a file of its own. Raises HistoryError."""
-    with tempfile.TemporaryDirectory(prefix="tongjie-check-") as folder:
+    """The same of an export (``tongjie log export``). Raises HistoryError."""
+    return with_exported(path, lambda connection: _streamed(lambda: use(HubLog(connection, vault=False))))
+
+
+def with_exported(path: Path, use: Callable[[Connection], T]) -> T:
+    """What ``use`` makes of a connection on an export, which is first sorted into a file of its own. Raises HistoryError."""
+    with tempfile.TemporaryDirectory(prefix="tongjie-log-") as folder:
         database = Path(folder) / "log.sqlite"
         try:
             load(path, database)
         except LogFileError as error:
             raise HistoryError(error.code, str(error)) from error
         except (OSError, sqlite3.Error) as error:
-            raise HistoryError(
-                "LOG_FILE", f"the export cannot be read ({_reason(error)}); name one with --log FILE"
-            ) from error
-        return with_connection(f"sqlite:///{database}", lambda connection: use(HubLog(connection, vault=False)))
+            reason = (isinstance(error, OSError) and error.strerror) or _reason(error)
+            raise HistoryError("LOG_FILE", f"the export cannot be read ({reason}); name one with --log FILE") from error
+        return with_connection(f"sqlite:///{database}", use)
 
 
 def read_history(url: str) -> History:

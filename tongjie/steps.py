@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +15,7 @@ from consortium.bundle import Bundle, from_json
 from consortium.events import Kind
 from consortium.whatif import KINDS, Step
 from hub.store import schema
-from tongjie.history import HistoryError, with_connection
-from tongjie.logfile import LogFileError
-from tongjie.logfile import load as load_export
+from tongjie.history import HistoryError, with_connection, with_exported
 
 T = TypeVar("T")
 
@@ -86,13 +82,4 @@ def with_database(url: str, use: Callable[[Steps], T]) -> T:
 
 def with_export(path: Path, use: Callable[[Steps], T]) -> T:
     """The same of a file that ``tongjie log export`` wrote; raises HistoryError."""
-    with tempfile.TemporaryDirectory(prefix="tongjie-whatif-") as folder:
-        database = Path(folder) / "log.sqlite"
-        try:
-            load_export(path, database)
-        except LogFileError as error:
-            raise HistoryError(error.code, str(error)) from error
-        except (OSError, sqlite3.Error) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            raise HistoryError("LOG_FILE", f"the export cannot be read ({reason}); name one with --log FILE") from error
-        return with_database(f"sqlite:///{database}", use)
+    return with_exported(path, lambda connection: use(Steps(connection)))

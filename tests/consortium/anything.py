@@ -145,4 +145,6 @@ def any_facts(rng: random.Random, function: str | None = None) -> Facts:
         HoldFacts(f"h{n}", rng.choice(BRANCHES), rng.randint(0, 3), rng.randint(0, 3))
         for n in range(rng.choice((0, 0, 0, 0, 0, 1, 2)))
     )
-    return ReturnFacts(device, known, item_or, holds, rng.random() < 0.5, not flag[1], not flag[2], rng.choice((None, NOW + DAY)))
+    return ReturnFacts(
+        device, known, item_or, holds, rng.random() < 0.5, not flag[1], not flag[2], rng.choice((None, NOW + DAY))
+    )

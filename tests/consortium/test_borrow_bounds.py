@@ -291,6 +291,22 @@ def test_dear_items_are_not_lent_on_degraded_facts(value, codes):
     assert decide(facts, agreements=agreements).allowed
 
 
+@pytest.mark.parametrize(
+    ("rule", "code"),
+    [
+        ({}, "RULE_NONE"),
+        ({"lend": True}, "RULE_NONE"),
+        ({"lend": False}, "ITEM_REFERENCE"),
+        ({"period_days": 30}, "RULE_NONE"),
+        ({"lend": False, "period_hours": 4}, "ITEM_REFERENCE"),
+        ({"lend": True, "period_hours": 4}, "OK"),
+        ({"lend": True, "period_days": 30}, "OK"),
+    ],
+)
+def test_a_rule_lends_where_it_says_that_and_how_long(rule, code):
+    assert decide(Make.borrow(), rules=(PolicyRule("r", **rule),)).codes == (code,)
+
+
 # --- blocks, the ILS, what has to be done ---
 
 

@@ -83,6 +83,18 @@ def test_two_calendars_count_as_far_as_one_and_no_further_than_ten_years():
     assert overdue_days(policy(zone, closed_on()), back(3, OTHER, terms={}, t_end=at(2) + 20 * 366 * DAY), NOW) == 3_660
 
 
+def test_one_calendar_counts_every_year():
+    assert overdue_days(EVER, back(3, terms={}, t_end=at(2) + 20 * 366 * DAY), NOW) == 20 * 366
+    assert overdue_days(EVER, back(3, terms={"grace_days": 9}), NOW) == 0
+
+
+def test_where_two_calendars_keep_two_times_the_lenders_clock_counts():
+    there = replace(closed_on(), tz="America/New_York")
+    loan = back(3, OTHER, terms={}, due=at(2, 23), t_end=at(3, 1))
+    assert overdue_days(policy(closed_on(), there), loan, NOW) == 1
+    assert overdue_days(policy(there, closed_on()), loan, NOW) == 0
+
+
 def test_a_branch_that_is_gone_from_the_policy_counts_no_days():
     assert overdue_days(EVER, back(9, "880000-01", terms={}), NOW) == 7
     assert overdue_days(EVER, replace(back(9, "880000-01", terms={}), place="880000-02"), NOW) == 0
@@ -183,6 +195,7 @@ def test_who_owes_whom(loan, agreement, lost, found):
     made = Make.loan(**loan)
     assert debt(made, Make.agreement(**agreement), 30, lost=lost) == found
     assert debt(made, Make.agreement(**agreement), 0, lost=lost) is None
+    assert lost or debt(made, Make.agreement(**agreement), 30) == found
 
 
 def test_a_day_is_a_day_of_the_calendars_zone():

@@ -33,6 +33,7 @@ def conflict(kind: str, *events: str, owner: str = THIRD) -> Conflict:
 def test_there_are_these_fourteen():
     assert [(one.code, one.responsible, one.default, one.days) for one in KINDS.values()] == FOURTEEN
     assert {kind for _, _, kind, _ in FOURTEEN} == set(Default)
+    assert CONSORTIUM == "*"
     assert all(one.zh and one.en and KINDS[one.code] is one for one in KINDS.values())
 
 

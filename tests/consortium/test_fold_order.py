@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from consortium.events import Kind
-from tests.consortium.histories import AWAY, HERE, MINUTE, Story, lent
-from tests.make import NOW
+from tests.consortium.histories import AWAY, HERE, MINUTE, Story, fold, lent
+from tests.make import NOW, Make
 
 
 def doubts(story: Story) -> list[list[str]]:
@@ -53,3 +53,8 @@ def test_an_event_that_no_row_takes_is_not_compared_with():
     story = Story().then(Kind.LOAN_ENDED, branch=AWAY).then(Kind.CHECKOUT, "r1", after=1)
     assert doubts(story) == []
     assert story.fold().moved == (NOW + MINUTE + 1, 50, f"edge-{HERE}", story.last)
+
+
+def test_the_first_event_of_all_has_none_to_be_confused_with_even_where_a_clock_stood_at_its_beginning():
+    first = Make.logged(Kind.RETURN, 1, at=10, branch=AWAY)
+    assert [one.kind for one in fold([first]).conflicts] == ["CF_RETURN_NO_LOAN"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from functools import cache
 
@@ -180,6 +181,67 @@ def test_every_row_of_the_items_table_has_its_scene():
     assert {id(row_taken(tell())) for _, tell, *_ in SCENES} == {id(row) for row in ITEM}
 
 
+LETTERS = {
+    "S": Item.SHELVED, "L": Item.ON_LOAN, "R": Item.RETURNED_AT, "T": Item.IN_TRANSIT, "H": Item.HOLD_SHELF,
+    "E": Item.EXCEPTION, "M": Item.MISSING, "X": Item.LOST, "C": Item.CLAIMED_RETURNED, "W": Item.WITHDRAWN,
+}  # fmt: skip
+AS_TOLD = [
+    ("CHECKOUT", "DOUBLE_SCAN", "DUPLICATE", "CLX", ""),
+    ("CHECKOUT", "RENEWABLE", "RENEW", "CLX", "L"),
+    ("CHECKOUT", "SAME_READER", "RENEW_DISPUTED", "CLX", "L"),
+    ("CHECKOUT", "HAS_LOAN", "NEXT_LOAN", "CLX", "L"),
+    ("CHECKOUT", "ALWAYS", "OPEN_LOAN", "CEHLMRSTWX", "L"),
+    ("RENEW", "RENEWABLE", "RENEW", "CLX", ""),
+    ("RENEW", "SAME_READER", "RENEW_DISPUTED", "CLX", ""),
+    ("RENEW", "ALWAYS", "RENEW_NOBODYS", "CEHLMRSTWX", ""),
+    ("RETURN", "HAS_LOAN", "END_AND_ROUTE", "CLX", ""),
+    ("RETURN", "AT_DESTINATION", "RECEIVE", "T", ""),
+    ("RETURN", "SENT_ON", "MISROUTE", "T", "T"),
+    ("RETURN", "ALWAYS", "CANCEL_AND_ROUTE", "T", ""),
+    ("RETURN", "ALWAYS", "SET_ASIDE", "W", "E"),
+    ("RETURN", "ALWAYS", "ROUTE", "CMX", ""),
+    ("RETURN", "MOVED_AFTER_RETURN", "DOUBLE_RETURN", "EHRS", ""),
+    ("RETURN", "ELSEWHERE", "RETURN_NO_LOAN", "EHRS", ""),
+    ("RETURN", "ALWAYS", "ROUTE", "EHRS", ""),
+    ("IN_USE", "ALWAYS", "FOUND", "CMWX", "E"),
+    ("IN_USE", "ALWAYS", "USE", "EHLRST", ""),
+    ("TRANSIT_BAGGED", "ALWAYS", "BAG", "T", "T"),
+    ("TRANSIT_SENT", "ALWAYS", "SEND", "EHRST", "T"),
+    ("TRANSIT_SEEN", "ALWAYS", "SEE", "T", "T"),
+    ("TRANSIT_CANCELLED", "ALWAYS", "CANCEL", "T", "R"),
+    ("ITEM_MARKED", "MARK_MISSING", "MISSING", "EHRST", "M"),
+    ("ITEM_MARKED", "MARK_LOST", "LOST", "CEHLMRSTWX", "X"),
+    ("ITEM_MARKED", "MARK_CLAIMED", "CLAIM", "CLX", "C"),
+    ("ITEM_MARKED", "MARK_WITHDRAWN", "WITHDRAW", "EHMRS", "W"),
+    ("ITEM_MARKED", "MARK_FOUND", "FOUND", "CMWX", "E"),
+    ("ITEM_MARKED", "MARK_DAMAGED", "SET_ASIDE", "EHRS", "E"),
+    ("LOAN_ENDED", "LOST_PAID", "END_PAID", "CLX", "X"),
+    ("LOAN_ENDED", "HAS_LOAN", "END_BY_STAFF", "CLX", "E"),
+    ("LOAN_EXTENDED", "HAS_LOAN", "EXTEND", "CLX", ""),
+    ("ILS_OBSERVED", "ILS_LOAN", "ILS_LOAN", "CEHLMRSTWX", "L"),
+    ("ILS_OBSERVED", "ILS_RENEWAL", "EXTEND", "CLX", ""),
+    ("ILS_OBSERVED", "ILS_RETURN", "ILS_RETURN", "CEHLMRSTWX", "S"),
+    ("ILS_OBSERVED", "MARK_MISSING", "MISSING", "EHRST", "M"),
+    ("ILS_OBSERVED", "MARK_LOST", "LOST", "CEHLMRSTWX", "X"),
+    ("ILS_OBSERVED", "MARK_WITHDRAWN", "WITHDRAW", "EHMRS", "W"),
+]
+"""The table told once more: event, guard, effect, in which states, to which state."""
+
+
+def test_the_table_says_in_which_states_an_event_does_what():
+    told: set[tuple[Item, str, str, str, Item | None]] = set()
+    for event, guard, effect, sources, target in AS_TOLD:
+        for kind in ("RETURN", "RECEIVE") if event == "RETURN" else (event,):
+            told |= {(LETTERS[one], kind, guard, effect, LETTERS.get(target)) for one in sources}
+    table = set()
+    for status in Item:
+        for kind in Kind:
+            rows = rows_for(status, kind)
+            last = next((n for n, row in enumerate(rows) if row.guard is Guard.ALWAYS), len(rows))
+            table |= {(status, kind.value, row.guard.name, row.effect.name, row.target) for row in rows[: last + 1]}
+    assert table == told
+
+
 @pytest.mark.parametrize("status", list(Item))
 @pytest.mark.parametrize("kind", [Kind.CHECKOUT, Kind.RETURN, Kind.RECEIVE])
 def test_what_a_machine_saw_is_taken_in_every_state(status, kind):
@@ -192,6 +254,15 @@ def test_every_guard_and_every_effect_and_every_item_event_is_in_the_table():
     assert {row.guard for row in ITEM} == set(Guard)
     assert {row.effect for row in ITEM} == set(Effect)
     assert {row.event for row in ITEM} == ITEM_KINDS
+
+
+def test_the_other_tables_speak_of_events_that_there_are():
+    routes = {"TRANSIT", "HOLD"}
+    for edge in (*LOAN, *TRANSIT, *VISIT, *HOLD):
+        words = set(re.findall(r"[A-Z_]{4,}", edge.label))
+        assert words <= set(Kind) | routes, edge.label
+        assert words or edge.label == "found after a claim"
+    assert (OPEN, INSIDE) == ("OPEN", "INSIDE")
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,7 @@ def test_sets_are_written_in_order_and_flags_as_numbers():
         {"issuer": HOME, "scope": "issuer", "actions": ["BORROW", "ENTER", "HOLD"]}
     ]
     assert type(kept["facts"]["flooded"]) is int
+    assert type(kept["facts"]["card"]["status"]) is str
     assert facts_of(kept) == facts
 
 

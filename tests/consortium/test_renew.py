@@ -122,6 +122,8 @@ def test_a_library_that_leaves_renews_nothing_for_partners():
         (PROMISED, {"period_days": 10}, 30),
         (PROMISED, {"period_days": 60}, 60),
         (PROMISED, {"lend": False}, 30),
+        (PROMISED, {"lend": False, "period_days": 60}, 30),
+        (PROMISED, {"lend": None, "period_days": 60}, 30),
         (PROMISED, {"lend": None}, 30),
         (PROMISED, {"period_days": None}, 30),
         (Terms(), {"period_days": 20}, 20),
@@ -144,6 +146,10 @@ def test_a_loan_of_hours_is_renewed_by_hours():
     for promised in (Terms(), Terms(period_hours=4, renewals=1)):
         decision = decide(renew(promised, due=NOW + HOUR), rules=kit)
         assert decision.due_ms == NOW + 4 * HOUR
+    promised = Terms(period_hours=4, renewals=1)
+    for today in ({"lend": False}, {"lend": True, "period_hours": 2}, {}):
+        rules = (PolicyRule("kit", **today),)
+        assert decide(renew(promised, due=NOW + HOUR), rules=rules).due_ms == NOW + 4 * HOUR
 
 
 def test_an_agreement_without_charges_renews_without_them():
@@ -238,9 +244,11 @@ def test_a_renewal_never_takes_a_day_away(due, period, renewed, hours):
 # --- freshness, blocks, ILS ---
 
 
-@pytest.mark.parametrize("name", ["blocks", "loans", "items"])
-def test_out_of_touch_a_loan_is_renewed_one_step_and_no_more(name):
-    fresh, old = Make.known(**{name: NOW - QUARTER}), Make.known(**{name: NOW - QUARTER - 1})
+@pytest.mark.parametrize(
+    ("name", "bound"), [("blocks", QUARTER), ("loans", QUARTER), ("items", QUARTER), ("policy", DAY)]
+)
+def test_out_of_touch_a_loan_is_renewed_one_step_and_no_more(name, bound):
+    fresh, old = Make.known(**{name: NOW - bound}), Make.known(**{name: NOW - bound - 1})
     for known, unsynced, code, mode in [
         (fresh, 1, "OK", Mode.ONLINE), (old, 0, "OK", Mode.STALE), (old, 1, "NOT_DECIDABLE_OFFLINE", Mode.STALE),
     ]:  # fmt: skip

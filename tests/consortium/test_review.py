@@ -122,6 +122,22 @@ def test_loans_of_one_lender_and_type_are_counted_together_and_their_values_summ
     assert review(*loans, policy=limits) == []
 
 
+def test_what_nobody_knows_the_value_of_counts_nothing():
+    loans = (loan("a", NOW - 1), loan("c", NOW))
+    for known in ({(HOST, "a"): 40}, {(HOST, "c"): 40}):
+        for most, broken in [(40, []), (39, ["LIMIT_VALUE"])]:
+            limits = {"limits": (LimitSet("value", LimitScope.LENDER, 99, max_value=most),)}
+            found = {
+                code for _, name, codes in review(*loans, policy=limits, values=known) if name == "c" for code in codes
+            }
+            assert sorted(found) == broken
+
+
+def test_breaches_come_in_the_order_of_the_loans():
+    loans = (loan("a", NOW), loan("b", NOW - 1), loan("d", NOW), loan("c", NOW))
+    assert [name for _, name, _ in review(*loans, policy={"agreements": ()})] == ["b", "a", "c", "d"]
+
+
 def test_a_limit_of_a_category_and_of_a_rules_age_is_asked_with_the_shared_category():
     limits = {"limits": (LimitSet("none", LimitScope.LENDER, 0, categories=frozenset({"U"})),)}
     assert review(loan("c"), policy=limits) == [("CF_LIMIT_EXCEEDED", "c", ("LIMIT_LENDER",))]

@@ -91,6 +91,12 @@ def test_each_result_comes_from_the_most_specific_rule_that_sets_it(names):
     assert result.matched == 2
 
 
+def test_every_result_that_a_rule_can_set_falls_through():
+    matched = {"id", *MATCH_ORDER, "age_from", "age_to", "valid_from_ms", "valid_to_ms"}
+    assert set(RESULTS) == {spec.name for spec in fields(PolicyRule)} - matched
+    assert set(RESULTS) == {spec.name for spec in fields(Resolved)} - {"basis", "matched", "age_excluded"}
+
+
 def _value(name: str, n: int) -> object:
     kind = next(spec.type for spec in fields(PolicyRule) if spec.name == name)
     return n == 1 if "bool" in str(kind) else n if "int" in str(kind) else f"v{n}"

@@ -123,6 +123,72 @@ def test_a_timeline_of_given_events_takes_late_ones_too():
     assert line.history == fold([*events, late])
 
 
+def test_going_back_to_a_snapshot_everything_is_as_it_was_then():
+    quiet = [Make.logged(Kind.IN_USE, seq, at=NOW + seq * MINUTE) for seq in range(1, EVERY + 2)]
+    after = NOW + (EVERY + 5) * MINUTE
+    stay = Make.logged(
+        Kind.RETURN, 90, at=after, branch=AWAY, data={"route": route("STAY", AWAY), "code": "RETURN_STAY"}
+    )
+    line = timeline([*quiet, stay])
+    assert line.history.circ_branch == AWAY
+    withdrawn = Make.logged(Kind.ITEM_MARKED, 91, at=after - 1, data={"mark": "WITHDRAWN"})
+    line.insert(withdrawn)
+    assert line.history == fold([*quiet, withdrawn, stay])
+    assert line.history.circ_branch == HERE
+
+
+def _quiet_after(*first: Logged, n: int = 3 * EVERY + 3) -> list[Logged]:
+    """A beginning, then many events that move nothing: what was different at the beginning stays different, or not."""
+    tail = [Make.logged(Kind.IN_USE, 100 + seq, at=NOW + HOUR + seq * MINUTE) for seq in range(n)]
+    return [*first, *tail]
+
+
+LENT = Make.logged(Kind.CHECKOUT, 1)
+GOING = Make.logged(
+    Kind.RETURN, 2, at=NOW + 1, branch=AWAY, data={"route": route("TRANSIT", HERE), "code": "RETURN_TRANSIT"}
+)
+LATE = {
+    "due moves on": ([LENT], Kind.LOAN_EXTENDED, {}),
+    "bagged": ([LENT, GOING], Kind.TRANSIT_BAGGED, {"bag": "b1"}),
+    "used once more": ([LENT], Kind.IN_USE, {}),
+    "a conflict": ([LENT], Kind.RENEW, {}),
+    "lent and back": ([LENT], Kind.RETURN, {}),
+    "nothing": ([LENT], Kind.TRANSIT_SEEN, {}),
+    "sent on": ([LENT, GOING], Kind.TRANSIT_SENT, {"to": HERE}),
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_what_a_late_event_changed_stays_changed_however_quiet_the_rest(name):
+    first, kind, data = LATE[name]
+    events = _quiet_after(*first)
+    line = timeline(events)
+    known = as_told(line.history)
+    late = Make.logged(kind, 50, "r2", at=NOW + MINUTE, data=data)
+    known = replayed(known, line.insert(late))
+    assert line.history == fold([*events, late])
+    assert known == as_told(line.history)
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_after_one_late_event_a_second_goes_in_anywhere(name):
+    first, kind, data = LATE[name]
+    events = _quiet_after(*first)
+    late = Make.logged(kind, 50, "r2", at=NOW + MINUTE, data=data)
+    for place in range(0, 3 * EVERY + 3, 3):
+        line = timeline(events)
+        line.insert(late)
+        known = as_told(line.history)
+        more = [
+            Make.logged(Kind.CHECKOUT, 60, "r3", at=NOW + HOUR + place * MINUTE + 1),
+            Make.logged(Kind.RETURN, 61, at=NOW + HOUR + place * MINUTE // 2 + 2),
+        ]
+        for one in more:
+            known = replayed(known, line.insert(one))
+        assert line.history == fold([*events, late, *more])
+        assert known == as_told(line.history)
+
+
 def test_only_what_follows_the_last_snapshot_is_folded_again():
     events = turns(4 * EVERY)
     line = timeline(events)

@@ -48,7 +48,11 @@ class Mutant:
     @property
     def told(self) -> str:
         """MODULE:LINE, what it said and what it says."""
-        return f"{self.module}:{self.line}\n    - {self.before}\n    + {self.after}"
+        pairs = enumerate(zip(self.before, self.after, strict=False))
+        start = next((n for n, (old, new) in pairs if old != new), 0)
+        cut = start - 80 if start > 160 else 0  # a long table: what differs, and a little before it
+        before, after = ("… " * bool(cut) + text[cut : cut + 320] for text in (self.before, self.after))
+        return f"{self.module}:{self.line}\n    - {before}\n    + {after}"
 
 
 def mutants(module: str, source: str) -> Iterator[Mutant]:

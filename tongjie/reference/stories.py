@@ -9,7 +9,7 @@ from consortium.bundle import Policy
 from consortium.conflicts import assign
 from consortium.corrections import Correction
 from consortium.effects import Logged
-from consortium.ending import TEXTS, Placed, when_agreement_ends, when_library_leaves
+from consortium.ending import TEXTS, Placed, StillOpen, when_agreement_ends, when_library_leaves
 from consortium.events import Event, Kind, decode, encode
 from consortium.facts import EnterFacts
 from consortium.plain import from_plain
@@ -134,25 +134,27 @@ def _ends(name: str, examples: Examples, policy: Policy, lang: str) -> list[str]
     """What is still open, and what is done about each, when an agreement ends or a library leaves."""
     data = plain(examples[name])
     now = int(data["when"])
-    loans = [from_plain({**_LOAN, **one}, Loan, strict=True) for one in data.get("loan", ())]
-    holds = [
-        (
-            from_plain({"who": "reader", **{key: n for key, n in one.items() if key != "home"}}, Hold, strict=True),
-            one["home"],
-        )
-        for one in data.get("hold", ())
-    ]
-    transits = [from_plain(one, Transit, strict=True) for one in data.get("transit", ())]
-    placed = [from_plain(one, Placed, strict=True) for one in data.get("floating", ())]
+    things = StillOpen(
+        loans=tuple(from_plain({**_LOAN, **one}, Loan, strict=True) for one in data.get("loan", ())),
+        holds=tuple(_hold(one) for one in data.get("hold", ())),
+        transits=tuple(from_plain(one, Transit, strict=True) for one in data.get("transit", ())),
+        floating=tuple(from_plain(one, Placed, strict=True) for one in data.get("floating", ())),
+    )
     if data["ask"] == "library_leaves":
-        found = when_library_leaves(policy, data["library"], now, loans, holds, transits, placed)
+        found = when_library_leaves(policy, data["library"], now, things)
     else:
         agreement = next(one for one in policy.bundle.agreements if one.id == data["agreement"])
-        found = when_agreement_ends(policy, agreement, now, loans, holds, transits, placed)
+        found = when_agreement_ends(policy, agreement, now, things)
     zh = lang == "zh"
     return [
         label(f"{one.kind} {one.subject}", f"  {TEXTS[one.action][0 if zh else 1]} ({at(one.by)})") for one in found
     ]
+
+
+def _hold(given: dict[str, Any]) -> tuple[Hold, str]:
+    """A hold of an example, with its reader's home."""
+    fields = {"who": "reader", **{key: value for key, value in given.items() if key != "home"}}
+    return from_plain(fields, Hold, strict=True), given["home"]
 
 
 TOLD: dict[str, Callable[[str, Examples, Policy, str], list[str]]] = {

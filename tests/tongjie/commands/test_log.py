@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from consortium.invariants import Finding, check
-from tests.consortium.invariants.test_broken import AFTER, Spoil
+from tests.consortium.invariants import test_spoiled_items, test_spoiled_logs
+from tests.consortium.invariants.faults import Spoil
 from tests.consortium.invariants.world import sound, with_charges, world
 from tests.tongjie.commands.stored import store
 from tongjie.cli import app
@@ -20,6 +21,7 @@ from tongjie.history import read_history, with_file, with_log
 from tongjie.logfile import MAX_LINE
 
 RUNNER = CliRunner()
+SPOILED = [*test_spoiled_items.SPOILED, *test_spoiled_logs.SPOILED]
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +168,7 @@ def test_a_database_and_its_export_say_what_the_history_says(url: str, tmp_path:
 
 @pytest.mark.parametrize(
     ("invariant", "spoil"),
-    [row for row in {name: (name, spoil) for name, spoil in reversed(AFTER)}.values() if row[0] != "I17"],
+    [row for row in {name: (name, spoil) for name, spoil in reversed(SPOILED)}.values() if row[0] != "I17"],
     ids=lambda one: one if isinstance(one, str) else one.__name__,
 )
 def test_what_is_broken_in_lists_is_broken_in_a_database(invariant: str, spoil: Spoil, tmp_path: Path) -> None:
