@@ -8,6 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consortium.conflicts import KINDS, Default
+from consortium.events import Kind
+from consortium.states import EndKind, TransitState
 from hub.api.forms import cursor_text, cursor_values, ms_of, time_of
 from hub.api.presence import contact, device_state
 from hub.api.problems import Problem
@@ -71,6 +74,13 @@ def test_every_word_a_template_or_script_says_is_in_both_languages() -> None:
         said |= set(re.findall(r"""say\(['"]([a-z0-9.]+)['"][,)]""", path.read_text(encoding="utf-8")))
     assert len(said) > 40
     assert said <= WORDS.keys(), said - WORDS.keys()
+
+
+def test_every_word_of_the_ledgers_vocabularies_is_there() -> None:
+    wanted = {f"cf.{kind}" for kind in KINDS} | {f"settle.{default}" for default in Default}
+    wanted |= {f"event.{kind}" for kind in Kind} | {f"transit.{state}" for state in TransitState}
+    wanted |= {f"end.{kind}" for kind in EndKind}
+    assert wanted <= WORDS.keys(), wanted - WORDS.keys()
 
 
 def test_the_language_is_the_one_chosen_else_the_browsers_else_chinese() -> None:
