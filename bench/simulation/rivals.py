@@ -6,6 +6,7 @@ our identity as a present, to show what is then still wrong.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -27,7 +28,7 @@ class Booked:
 
 
 @dataclass
-class Ledger:
+class Ledger(ABC):
     """What a system without a refold keeps: loans, who has an item now, where it is. Rules differ in ``checkout`` and ``wants``."""
 
     loans: list[Booked] = field(default_factory=list)
@@ -48,9 +49,9 @@ class Ledger:
         """Whether the rule looks at this transaction at all."""
         return True
 
+    @abstractmethod
     def checkout(self, item: Key, event: Event, who: str, before: Booked) -> None:
         """A loan arrives for an item that the ledger has as lent."""
-        raise NotImplementedError
 
     def apply(self, item: Key, event: Event, who: str) -> None:
         """One transaction."""
