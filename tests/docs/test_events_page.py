@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-from consortium.conflicts import KINDS
+from consortium.conflicts import KINDS, ConflictKind
 from consortium.events import CLASS_OF, SCHEMAS, Kind
 from tongjie.reference import conflicts, events
 
@@ -51,7 +51,7 @@ def test_a_form_is_put_into_words(kind: type, told: tuple[str, str] | None) -> N
 
 
 @pytest.mark.parametrize("kind", list(KINDS.values()))
-def test_a_conflict_is_told_with_owner_default_and_deadline(kind: object) -> None:
-    line = next(line for line in conflicts.page().splitlines() if line.startswith(f"| `{kind.code}`"))  # type: ignore[attr-defined]
-    assert kind.zh in line and kind.en in line and f"`{kind.default}`" in line  # type: ignore[attr-defined]
-    assert (f"{kind.days} 天" in line) == bool(kind.days)  # type: ignore[attr-defined]
+def test_a_conflict_is_told_with_owner_default_and_deadline(kind: ConflictKind) -> None:
+    line = next(line for line in conflicts.page().splitlines() if line.startswith(f"| `{kind.code}`"))
+    assert kind.zh in line and kind.en in line and f"`{kind.default}`" in line
+    assert (f"{kind.days} 天" in line) == bool(kind.days)

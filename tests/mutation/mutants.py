@@ -146,7 +146,7 @@ def _without(node: ast.AST, name: str, least: int) -> Iterator[Change]:
 
 def _inverted(node: ast.UnaryOp) -> Iterator[Change]:
     if isinstance(node.op, ast.Not):
-        yield lambda one: one.operand  # type: ignore[attr-defined]
+        yield lambda one: one.operand
 
 
 def _constants(node: ast.Constant) -> Iterator[Change]:
@@ -170,8 +170,8 @@ def _branches(node: ast.If) -> Iterator[Change]:
 
 
 def _either(node: ast.IfExp) -> Iterator[Change]:
-    yield lambda one: one.body  # type: ignore[attr-defined]
-    yield lambda one: one.orelse  # type: ignore[attr-defined]
+    yield lambda one: one.body
+    yield lambda one: one.orelse
 
 
 def _returns(node: ast.Return) -> Iterator[Change]:

@@ -162,8 +162,11 @@ def test_tests_install_as_root_and_only_for_tests(machine: Machine) -> None:
 
 
 @pytest.mark.skipif(
-    not Path("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc").exists()
-    or not list(Path("/usr/lib").glob("*/libatomic.so.1")),
+    os.environ.get("CI") != "true"
+    and (
+        not Path("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc").exists()
+        or not list(Path("/usr/lib").glob("*/libatomic.so.1"))
+    ),
     reason="the font or libatomic is not installed",
 )
 def test_nothing_is_asked_for_that_is_there(machine: Machine) -> None:

@@ -180,7 +180,7 @@ async def test_a_flood_that_nobody_reads_is_held_back_and_arrives_whole() -> Non
     server = await asyncio.start_server(pour, "127.0.0.1", 0)
     port = await open_port(f"tcp:127.0.0.1:{server.sockets[0].getsockname()[1]}")
     await asyncio.sleep(0.2)
-    assert len(port._inbox) < MAX_BUFFER * 5  # type: ignore[attr-defined]  # one chunk of the loop may overshoot
+    assert len(port._inbox) < MAX_BUFFER * 5  # one chunk of the loop may overshoot
     found = b""
     while len(found) < len(flood):
         found += await port.read(65536)
@@ -194,7 +194,7 @@ async def test_a_flood_that_nobody_reads_is_held_back_and_arrives_whole() -> Non
 async def test_tcp_is_sent_at_once() -> None:
     server = await asyncio.start_server(lambda _source, _sink: None, "127.0.0.1", 0)
     port = await open_port(f"tcp:127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    peer = port._transport.get_extra_info("socket")  # type: ignore[attr-defined]
+    peer = port._transport.get_extra_info("socket")
     assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     await port.close()
     server.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,21 +15,6 @@ from edge.replica import Applied, Replica, ReplicaInvalid, store
 from tests.edge.site import BOB, Time, default_rows, delta, policy_row, prepared, reader_row, snapshot
 from tests.make import DAY, HOME, NOW, Make
 from tests.sealing import KEY, STRANGER, TRUST, sealed_text
-
-
-@pytest.fixture
-def time() -> Time:
-    return Time()
-
-
-@pytest.fixture
-async def replica(tmp_path: Path, time: Time) -> AsyncIterator[Replica]:
-    """A replica with policy version 1."""
-    prepared(tmp_path / "replica")
-    made = Replica(tmp_path / "replica", time.clock, TRUST)
-    await made.start()
-    yield made
-    await made.close()
 
 
 async def again(folder: Path, time: Time, trust: Trust = TRUST) -> Replica:

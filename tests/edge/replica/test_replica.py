@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from tests.edge.site import (
     delta,
     item_row,
     policy_row,
-    prepared,
     reader_row,
     snapshot,
     token_row,
@@ -51,20 +49,6 @@ BAD_ROWS: list[Any] = [
     ["policy", "x", "{}"],
     ["policy", "1", {}],
 ]
-
-
-@pytest.fixture
-def time() -> Time:
-    return Time()
-
-
-@pytest.fixture
-async def replica(tmp_path: Path, time: Time) -> AsyncIterator[Replica]:
-    prepared(tmp_path / "replica")
-    made = Replica(tmp_path / "replica", time.clock, TRUST)
-    await made.start()
-    yield made
-    await made.close()
 
 
 class TestRefusals:

@@ -43,7 +43,7 @@ class Library:
             "09": CheckinResult(ok=True),
             "35": EndResult(),
         }[request.code]
-        return result.reply(session, request, NOW)  # type: ignore[attr-defined,no-any-return]
+        return result.reply(session, request, NOW)
 
     def on_timeout(self, session: KioskSession, request: Message) -> Reply:
         return refusal(session, request, NOW, ["OUT_OF_SERVICE"])

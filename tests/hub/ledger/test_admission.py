@@ -10,52 +10,17 @@ import pytest
 from consortium.events import Event, Kind, encode
 from consortium.identity import CHAIN_START, chain, site_key, srid, subject
 from hub.ledger.admit import FUTURE_MS, HUB_ONLY, MAX_UNCERTAIN_MS, admit
-from tests.hub.api.world import BRANCHES, CQU, MASTER, YLG, Edge, item
+from tests.hub.api.world import BRANCHES, CQU, MASTER, Edge
 from tests.hub.core import running
+from tests.least import LEAST
 from tests.make import NOW
-
-ITEM = list(item(YLG, 1))
-ROUTE = {"action": "SHELVE", "dest": BRANCHES[CQU], "reason": "HOME"}
-DATA: dict[Kind, dict[str, Any]] = {
-    Kind.CHECKOUT: {"item": ITEM, "type": "BOOK", "home": CQU, "due": NOW},
-    Kind.RENEW: {"item": ITEM, "home": CQU, "due": NOW},
-    Kind.RETURN: {"item": ITEM, "route": ROUTE, "code": "RETURN_HOME"},
-    Kind.RECEIVE: {"item": ITEM, "route": ROUTE, "code": "RETURN_HOME"},
-    Kind.IN_USE: {"item": ITEM},
-    Kind.TRANSIT_BAGGED: {"item": ITEM, "bag": "b1"},
-    Kind.TRANSIT_SENT: {"item": ITEM, "to": BRANCHES[YLG]},
-    Kind.TRANSIT_SEEN: {"item": ITEM},
-    Kind.TRANSIT_CANCELLED: {"item": ITEM},
-    Kind.ITEM_MARKED: {"item": ITEM, "mark": "MISSING"},
-    Kind.LOAN_ENDED: {"item": ITEM, "end": "STAFF"},
-    Kind.LOAN_EXTENDED: {"item": ITEM, "due": NOW},
-    Kind.ILS_OBSERVED: {"what": "READER", "as_of": NOW},
-    Kind.HOLD_PLACED: {"item": ITEM, "hold": "h1", "pickup": BRANCHES[CQU]},
-    Kind.HOLD_CANCELLED: {"item": ITEM, "hold": "h1"},
-    Kind.HOLD_EXPIRED: {"item": ITEM, "hold": "h1"},
-    Kind.ENTRY: {"home": CQU, "class": "own"},
-    Kind.EXIT: {},
-    Kind.VISIT_CLOSED: {"visit": "edge-251020-01/e/1"},
-    Kind.REFUSED: {"function": "enter", "codes": ["AGR_NONE"]},
-    Kind.TAG_WRITTEN: {"item": ITEM, "secured": 1, "ok": 1},
-    Kind.DEVICE: {"state": "online", "kind": "gate"},
-    Kind.BLOCK_SET: {"block": "b", "actions": ["ENTER"]},
-    Kind.BLOCK_LIFTED: {"block": "b"},
-    Kind.CARD_STATUS: {"status": "LOST"},
-    Kind.PIN_LOCKED: {"until": NOW},
-    Kind.CHARGE_PAID: {"item": ITEM, "loan": "l", "amount": 1},
-    Kind.CHARGE_WAIVED: {"item": ITEM, "loan": "l", "amount": 1},
-    Kind.CLOCK_CORRECTED: {"node": "edge-251020-01", "epoch": "e", "first": 1, "last": 2, "offset": 0},
-    Kind.CONFLICT_SETTLED: {"conflict": "c", "resolution": "KEEP_LOAN"},
-    Kind.POLICY_PUBLISHED: {"version": 1, "digest": "0" * 64},
-}
 
 
 def code_of(kind: Kind, *, org: str | None = CQU, at: int = NOW, unc: int = 20, **more: Any) -> str | None:
     """The code under which an event is refused, None where it may enter."""
     salt, name = "0" * 32, srid(site_key(MASTER, CQU), "1" * 32)
     event = Event(
-        "edge-251020-01", "e", 1, kind, BRANCHES[CQU], "kiosk1", NOW, at, unc, 1, "b", DATA[kind],
+        "edge-251020-01", "e", 1, kind, BRANCHES[CQU], "kiosk1", NOW, at, unc, 1, "b", LEAST[kind],
         subject=subject(salt, name), **more,
     )  # fmt: skip
     body = encode(event)
@@ -115,7 +80,7 @@ async def test_a_refused_event_costs_only_itself(tmp_path: Path) -> None:
     async with running(tmp_path) as core:
         edge = Edge(CQU)
         edge.leave(NOW, core.rids[CQU][0])
-        edge.say(Kind.BLOCK_SET, NOW, DATA[Kind.BLOCK_SET], rid=core.rids[CQU][0])
+        edge.say(Kind.BLOCK_SET, NOW, LEAST[Kind.BLOCK_SET], rid=core.rids[CQU][0])
         edge.leave(NOW, core.rids[CQU][0])
         ack = await core.take(edge)
         assert (ack.upto, ack.rejected) == (3, ((2, "EVENT_NOT_YOURS"),))

@@ -44,7 +44,7 @@ async def test_a_file_that_is_wrong_is_named_and_nothing_of_it_is_written(
         before = {name: await core.rows(table) for name, table in schema.metadata.tables.items()}
         with pytest.raises(error) as wrong:
             await again(core, {"api_tokens": [{"name": "x", "token": "t", "scopes": [], "library": "*"}], **more})
-        assert wrong.value.code == code  # type: ignore[attr-defined]
+        assert wrong.value.code == code
         assert {name: await core.rows(table) for name, table in schema.metadata.tables.items()} == before
 
 
