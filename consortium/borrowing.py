@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from consortium.agreement import Agreement, Service, Staleness
+from consortium.agreement import Agreement, Master, Service, Staleness
 from consortium.bundle import Policy
 from consortium.decision import Decision, Mode
 from consortium.facts import Assurance, BorrowFacts, CardFacts, ItemFacts, ItemStatus, ReaderFacts, Relation
 from consortium.identity import org_of_branch
 from consortium.lending import due_date, limit_codes, terms_of
+from consortium.mastership import BY_THE_ILS, in_charge_of_loan
 from consortium.rules import Resolved
 from consortium.stages import (
     Case,
@@ -32,7 +33,8 @@ def may_borrow(
     """Whether the reader may take the item at this branch, and until when. ``now`` in ms UTC.
 
     Order: device, card, reader, item (known, whose, state), agreements with place and owner, rule, freshness, blocks, limits, the
-    ILS in charge, due date.
+    ILS in charge, due date. Where a member's ILS is in charge and has lent the item, its word stands for everything after the item's
+    identity but a hold: that may be a partner's, which no ILS knows of.
     """
     case = Case("borrow", policy, facts.known, source, explain)
     codes = device_codes(policy, facts.device)
@@ -53,6 +55,8 @@ def may_borrow(
     if case.stage("item", codes):
         return case.refuse(codes)
     assert item is not None
+    if facts.ils_due_ms is not None and in_charge_of_loan(policy, reader.home, item.owner, here) is Master.ILS:
+        return _as_the_ils_says(case, facts, item)
     codes = _state_codes(item, reader, here)
     if case.stage("state", codes):
         return case.refuse(codes)
@@ -78,6 +82,13 @@ def may_borrow(
         case.stage("ILS", ["ILS_REFUSED"])
         return case.refuse(["ILS_REFUSED"])
     return _lend(case, facts, card, reader, item, agreements, rule, now)
+
+
+def _as_the_ils_says(case: Case, facts: BorrowFacts, item: ItemFacts) -> Decision:
+    codes = ["ITEM_HELD"] if item.hold is Relation.OTHER else []
+    if case.stage("hold", codes):
+        return case.refuse(codes)
+    return case.allow(("UNSECURE", "RECEIPT"), due_ms=facts.ils_due_ms, basis=(BY_THE_ILS,))
 
 
 def _lend(

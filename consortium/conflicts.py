@@ -1,4 +1,4 @@
-"""The fourteen kinds of conflict: whose they are, what is done if nobody acts, and by when (domain §6).
+"""The kinds of conflict: whose they are, what is done if nobody acts, and by when (domain §6).
 
 A default never takes from a reader what a machine has promised: a loan stays a loan, a due date stays, no charge grows.
 """
@@ -106,6 +106,15 @@ _TABLE: tuple[ConflictKind, ...] = (
     ConflictKind(
         "CF_AGREEMENT_ENDED", Responsible.OWNER, Default.KEEP_LOAN, 7,
         "借出时协议已终止或暂停", "Lent after the agreement had ended or been suspended",
+    ),
+    ConflictKind(
+        "CF_ILS_REFUSED", Responsible.OWNER, Default.KEEP_LOAN, 7,
+        "成员馆系统拒绝登记已发生的借还;请在该系统补记",
+        "A member's own system refused to book what had happened; book it there by hand",
+    ),
+    ConflictKind(
+        "CF_ILS_DIFFERS", Responsible.LENDER, Default.KEEP_LOAN, 7,
+        "每日核对:成员馆系统与联盟账目不一致", "The nightly reconciliation found a member's own system saying otherwise",
     ),
 )  # fmt: skip
 

@@ -165,6 +165,15 @@ def _ils_loan(history: ItemHistory, logged: Logged) -> None:
     history.hold_id = None
 
 
+def _ils_disagrees(kind: str) -> Callable[[ItemHistory, Logged], None]:
+    def note(history: ItemHistory, logged: Logged) -> None:
+        event = logged.event
+        about = event.data.get("ref")
+        conflict(history, kind, event, [about, event.name] if about else [event.name])
+
+    return note
+
+
 def _ils_return(history: ItemHistory, logged: Logged) -> None:
     event = logged.event
     loan, transit = history.loan, history.transit
@@ -380,5 +389,7 @@ EFFECTS: dict[Effect, Callable[[ItemHistory, Logged], None]] = {
     Effect.EXTEND: _extend,
     Effect.ILS_LOAN: _ils_loan,
     Effect.ILS_RETURN: _ils_return,
+    Effect.ILS_REFUSED: _ils_disagrees("CF_ILS_REFUSED"),
+    Effect.ILS_DIFFERS: _ils_disagrees("CF_ILS_DIFFERS"),
 }
 """The function of each effect."""

@@ -188,7 +188,7 @@ class EnterFacts:
 class BorrowFacts:
     """Facts for ``may_borrow``; ``pin`` says whether a PIN or code was verified in this session, ``away`` that the hub
     should have been asked and did not answer, ``partner_loans`` how many loans the agreement's readers have open at this lender,
-    ``ils_refused`` that the ILS in charge of the loan said no."""
+    ``ils_refused`` that the ILS in charge of the loan said no, ``ils_due_ms`` that it lent the item, and until when."""
 
     device: Device
     known: Known
@@ -201,11 +201,15 @@ class BorrowFacts:
     partner_loans: int = 0
     elsewhere: Sighting | None = None
     ils_refused: bool = False
+    ils_due_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RenewFacts:
-    """Facts for ``may_renew``: the reader (no card need be shown), the item and its open loan. ``away`` as in ``BorrowFacts``."""
+    """Facts for ``may_renew``: the reader (no card need be shown), the item and its open loan.
+
+    ``away``, ``ils_refused`` and ``ils_due_ms`` as in ``BorrowFacts``.
+    """
 
     device: Device
     known: Known
@@ -214,6 +218,7 @@ class RenewFacts:
     loan: LoanFacts | None
     away: bool = False
     ils_refused: bool = False
+    ils_due_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,6 +204,8 @@ _GUARDS: dict[Guard, Callable[[ItemHistory, Logged], bool] | None] = {
     Guard.ILS_LOAN: _ils("LOAN"),
     Guard.ILS_RENEWAL: lambda history, logged: logged.event.data["what"] == "RENEWAL" and history.loan is not None,
     Guard.ILS_RETURN: _ils("RETURN"),
+    Guard.ILS_REFUSED: _ils("REFUSED"),
+    Guard.ILS_DIFFERS: _ils("DIFFERS"),
     Guard.MARK_MISSING: _marked("MISSING"),
     Guard.MARK_LOST: _marked("LOST"),
     Guard.MARK_CLAIMED: _claimable,
@@ -239,9 +241,14 @@ _MOVERS = frozenset(
 )
 assert _MOVERS <= ITEM_KINDS
 
+SAID_ABOUT = frozenset({"BOOKED", "REFUSED", "DIFFERS"})
+"""What ILS_OBSERVED says about another event or the books: it moves no item."""
+
 
 def _note_order(history: ItemHistory, event: Event) -> None:
     """Two events of different nodes closer than their clocks can tell: which came first is a person's to say."""
+    if event.data.get("what") in SAID_ABOUT:
+        return
     at, unc, node, name = history.moved
     if node and node != event.node and event.t_eff - at <= unc + event.t_unc:
         conflict(history, "CF_ORDER_AMBIGUOUS", event, [name, event.name])

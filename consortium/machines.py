@@ -31,6 +31,8 @@ class Guard(StrEnum):
     ILS_LOAN = "the ILS lent it"
     ILS_RENEWAL = "the ILS renewed it"
     ILS_RETURN = "the ILS took it back"
+    ILS_REFUSED = "the ILS refused to book it"
+    ILS_DIFFERS = "the ILS's books say otherwise"
     MARK_MISSING = "marked missing"
     MARK_LOST = "marked lost"
     MARK_CLAIMED = "reader claims to have returned it"
@@ -72,6 +74,8 @@ class Effect(StrEnum):
     EXTEND = "due moves on, never back"
     ILS_LOAN = "observed loan opens; what was open ends"
     ILS_RETURN = "loan ends RETURN, no conflict"
+    ILS_REFUSED = "conflict CF_ILS_REFUSED"
+    ILS_DIFFERS = "conflict CF_ILS_DIFFERS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,8 @@ ITEM: tuple[Row, ...] = (
     Row((*_AT_HAND, Item.IN_TRANSIT), Kind.ILS_OBSERVED, Guard.MARK_MISSING, Effect.MISSING, Item.MISSING),
     Row(_ALL, Kind.ILS_OBSERVED, Guard.MARK_LOST, Effect.LOST, Item.LOST),
     Row((*_AT_HAND, Item.MISSING), Kind.ILS_OBSERVED, Guard.MARK_WITHDRAWN, Effect.WITHDRAW, Item.WITHDRAWN),
+    Row(_ALL, Kind.ILS_OBSERVED, Guard.ILS_REFUSED, Effect.ILS_REFUSED, _STAY),
+    Row(_ALL, Kind.ILS_OBSERVED, Guard.ILS_DIFFERS, Effect.ILS_DIFFERS, _STAY),
 )
 """An event that no row takes changes nothing about its item; it stays in the log."""
 

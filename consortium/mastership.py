@@ -8,8 +8,15 @@ from enum import StrEnum
 
 from consortium.agreement import Master
 from consortium.bundle import Policy
-from consortium.identity import ItemKey
+from consortium.events import Event, Kind
+from consortium.identity import ItemKey, org_of_branch
 from consortium.states import Loan
+
+BY_THE_ILS = "ILS"
+"""The basis of a decision that a member's ILS made, and the flag of an event whose transaction its ILS knows already."""
+
+ILS_AWAY = "ILS_AWAY"
+"""The flag of a transaction that the ILS in charge should have made and was down: taken by our rules, told to it later."""
 
 
 def in_charge_of_loan(policy: Policy, home: str, owner: str, lender: str) -> Master:
@@ -29,6 +36,56 @@ def to_be_told(policy: Policy, home: str, owner: str, lender: str) -> tuple[str,
         return library is not None and library.masters.loans is Master.ILS
 
     return tuple(org for org in dict.fromkeys((owner, lender)) if keeps(org))
+
+
+class Task(StrEnum):
+    """What an ILS is told to book."""
+
+    CHECKOUT = "CHECKOUT"
+    RENEW = "RENEW"
+    CHECKIN = "CHECKIN"
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """Something that happened and that the ILS of ``org`` must book: idempotent by (``org``, ``of``).
+
+    ``of``: name of the event it follows from; ``t`` when it happened, ``due`` until when (CHECKIN: None), ms UTC. ``home``: the
+    reader's library, "" for a return; where it is ``org`` itself the loan is its own reader's, else it goes to the proxy account of
+    that partner.
+    """
+
+    org: str
+    task: Task
+    item: ItemKey
+    of: str
+    t: int
+    home: str = ""
+    due: int | None = None
+
+
+_TASKS = {Kind.CHECKOUT: Task.CHECKOUT, Kind.RENEW: Task.RENEW, Kind.RETURN: Task.CHECKIN, Kind.RECEIVE: Task.CHECKIN}
+
+
+def bookings(policy: Policy, event: Event) -> list[Booking]:
+    """What follows from an event for the books of the members' own ILS, the item's owner first.
+
+    A loan or renewal goes to the owner's and the lender's; a return to the owner's and, where the item is another's, to that of the
+    place, which may have lent it. What an event is flagged to be known by the ILS of its own place (``BY_THE_ILS``) is not told there.
+    """
+    task, item = _TASKS.get(event.kind), event.item
+    if task is None or item is None:
+        return []
+    place, key, data = org_of_branch(event.branch), ItemKey(*item), event.data
+    out = []
+    for org in dict.fromkeys((key.owner, place)):
+        library = policy.libraries.get(org)
+        if library is None or library.masters.loans is not Master.ILS:
+            continue
+        if org == place and BY_THE_ILS in data.get("flags", ()):
+            continue
+        out.append(Booking(org, task, key, event.name, event.t_eff, data.get("home", ""), data.get("due")))
+    return out
 
 
 class Differs(StrEnum):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from consortium.agreement import Service, Staleness
+from consortium.agreement import Master, Service, Staleness
 from consortium.bundle import Policy
 from consortium.calendar import DAY_MS
 from consortium.decision import Decision, Mode
 from consortium.facts import ItemFacts, LoanFacts, Relation, RenewFacts
 from consortium.identity import org_of_branch
 from consortium.lending import due_date, terms_of
+from consortium.mastership import BY_THE_ILS, in_charge_of_loan
 from consortium.rules import Resolved
 from consortium.stages import (
     Case,
@@ -27,7 +28,8 @@ def may_renew(policy: Policy, facts: RenewFacts, now: int, *, source: str = "edg
 
     Order: device, loan open and this reader's, reader and agreements still valid, freshness, blocks, renewals left, window, recalled
     or held, overdue beyond grace, the ILS in charge. A loan keeps the terms it was made under where the rules have become stricter.
-    A renewal that would gain nothing is RENEW_EARLY: it is not used up.
+    A renewal that would gain nothing is RENEW_EARLY: it is not used up. Where a member's ILS is in charge and has renewed the loan, its
+    word stands for everything after the reader.
     """
     case = Case("renew", policy, facts.known, source, explain)
     codes = device_codes(policy, facts.device)
@@ -44,6 +46,8 @@ def may_renew(policy: Policy, facts: RenewFacts, now: int, *, source: str = "edg
     codes = reader_codes(reader, now, partner=bool({lender, item.owner} - {reader.home}))
     if case.stage("reader", codes):
         return case.refuse(codes)
+    if facts.ils_due_ms is not None and in_charge_of_loan(policy, reader.home, item.owner, lender) is Master.ILS:
+        return case.allow(("RECEIPT",), due_ms=max(loan.due, facts.ils_due_ms), basis=(BY_THE_ILS,))
     agreements, codes = lending_agreements(policy, reader, item, lender, Service.RENEW, now)
     if case.stage("agreement", codes):
         return case.refuse(codes)

@@ -74,6 +74,7 @@ class Renew(_About, frozen=True, kw_only=True):
     home: Org
     due: Time
     basis: Names = []
+    flags: Names = []
     terms: dict[Word, Count] = {}
 
 
@@ -86,6 +87,7 @@ class Return(_About, frozen=True, kw_only=True):
     t_credit: Time | None = None
     condition: Note = ""
     bag: Id | None = None
+    flags: Names = []
 
 
 class InUse(_About, frozen=True, kw_only=True):
@@ -135,9 +137,14 @@ class LoanExtended(_About, frozen=True, kw_only=True):
 
 
 class IlsObserved(msgspec.Struct, frozen=True):
-    """Something that happened inside a member's own ILS, as of the instant it says (domain §10). Opens no conflict."""
+    """Something that happened inside a member's own ILS, as of the instant it says (domain §10).
 
-    what: Literal["LOAN", "RENEWAL", "RETURN", "FEE", "READER", "ITEM"]
+    LOAN to ITEM came about there and opens no conflict. BOOKED and REFUSED are what it answered to a transaction of ours, named by
+    ``ref``; ``status`` is then the task. DIFFERS is a line of the nightly reconciliation: ``ref`` our loan where there is one,
+    ``status`` how the two disagree.
+    """
+
+    what: Literal["LOAN", "RENEWAL", "RETURN", "FEE", "READER", "ITEM", "BOOKED", "REFUSED", "DIFFERS"]
     as_of: Time
     item: Item | None = None
     home: Org | None = None
@@ -145,7 +152,7 @@ class IlsObserved(msgspec.Struct, frozen=True):
     due: Time | None = None
     amount: int | None = None
     status: Word = ""
-    ref: Annotated[str, Meta(max_length=64)] = ""
+    ref: Annotated[str, Meta(max_length=160)] = ""
 
 
 class HoldPlaced(_About, frozen=True, kw_only=True):

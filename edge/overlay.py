@@ -7,6 +7,7 @@ is forgotten and nothing counted twice, whichever of the two arrives first (doma
 from __future__ import annotations
 
 import json
+from bisect import insort
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,11 +26,15 @@ DAY_MS = 86_400_000
 
 _AFTER = {"TRANSIT": ItemStatus.IN_TRANSIT, "HOLD": ItemStatus.HOLD_SHELF, "DESK": ItemStatus.EXCEPTION,
           "HOLD_HERE": ItemStatus.RETURNED_AT}  # fmt: skip
+_MARKS = {"MISSING": ItemStatus.MISSING, "LOST": ItemStatus.LOST, "WITHDRAWN": ItemStatus.WITHDRAWN}
 
 
 @dataclass(slots=True, eq=False)
 class Own:
-    """One own event about an item; ``place`` is (epoch, seq) once it is durable. ``srid``: who has the item after it."""
+    """One own event about an item; ``place`` is (epoch, seq) once it is durable. ``srid``: who has the item after it.
+
+    ``t_eff`` ms UTC is when it happened; ``renews`` whether it renewed a loan, ``terms`` what a loan or renewal promised.
+    """
 
     status: ItemStatus
     branch: str
@@ -38,6 +43,9 @@ class Own:
     transit_to: str | None = None
     due: int | None = None
     place: tuple[str, int] = ("", 0)
+    t_eff: int = 0
+    renews: bool = False
+    terms: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -115,7 +123,7 @@ class Overlay:
         self._includes = self._replica.includes
         for kept in self._outbox.counting(ITEM_KINDS, self._includes):
             body = json.loads(kept.body)
-            own = _own(kept.kind, body["branch"], body["data"], kept.srid)
+            own = _own(kept.kind, body["branch"], body["data"], kept.srid, body["t_eff"])
             if own is not None:
                 own.place = (kept.epoch, kept.seq)
                 key = ItemKey(*body["data"]["item"])
@@ -129,7 +137,7 @@ class Overlay:
         if draft.kind in VISIT_KINDS:
             self._visit(draft.kind, draft.branch, draft.data, draft.srid, stamp.t_eff)
         elif draft.kind in ITEM_KINDS:
-            own = _own(draft.kind, draft.branch, draft.data, draft.srid)
+            own = _own(draft.kind, draft.branch, draft.data, draft.srid, stamp.t_eff)
             if own is not None:
                 key = ItemKey(*draft.data["item"])
                 self._add(key, own)
@@ -161,6 +169,11 @@ class Overlay:
         self._trim()
         owns = self._items.get(key)
         return owns[-1] if owns else None
+
+    def owns(self, key: ItemKey) -> tuple[Own, ...]:
+        """All own events about an item that the replica does not contain yet, in the order they happened."""
+        self._trim()
+        return tuple(self._items.get(key, ()))
 
     def item_type(self, key: ItemKey) -> str | None:
         """The type that own events name for an item."""
@@ -211,7 +224,8 @@ class Overlay:
             self._about.setdefault(str(srid), set()).add(key)
         if own.item_type is None and owns:
             own.item_type = owns[-1].item_type
-        owns.append(own)
+        # What a kiosk reports after having been off line goes where it happened: a later event still decides.
+        insort(owns, own, key=lambda one: one.t_eff)
 
     def _remove(self, key: ItemKey, own: Own) -> None:
         owns = self._items[key]
@@ -220,12 +234,33 @@ class Overlay:
             del self._items[key]
 
 
-def _own(kind: Kind, branch: str, data: dict[str, Any], srid: str | None) -> Own | None:
+def _own(kind: Kind, branch: str, data: dict[str, Any], srid: str | None, t_eff: int) -> Own | None:
     if kind in (Kind.CHECKOUT, Kind.RENEW):
-        return Own(ItemStatus.ON_LOAN, branch, srid, data.get("type"), due=data["due"])
+        return Own(
+            ItemStatus.ON_LOAN, branch, srid, data.get("type"), due=data["due"], t_eff=t_eff,
+            renews=kind is Kind.RENEW, terms=data.get("terms") or {},
+        )  # fmt: skip
     if kind in (Kind.RETURN, Kind.RECEIVE):
         route = data["route"]
         status = _AFTER.get(route["action"], ItemStatus.SHELVED)
         to = route.get("dest") if status is ItemStatus.IN_TRANSIT else None
-        return Own(status, branch, None, data.get("type"), to)
+        return Own(status, branch, None, data.get("type"), to, t_eff=t_eff)
+    if kind is Kind.ILS_OBSERVED and data.get("item"):
+        return _seen_in_the_ils(branch, data, srid, t_eff)
     return None  # TRANSIT_SENT: the item was on its way before
+
+
+def _seen_in_the_ils(branch: str, data: dict[str, Any], srid: str | None, t_eff: int) -> Own | None:
+    """What a member's own ILS did with the item; what it merely says about one of our events moves nothing."""
+    what = data["what"]
+    if what == "RENEWAL" and srid is None:
+        return None  # whose loan it is stands in what is known already
+    if what in ("LOAN", "RENEWAL"):
+        return Own(
+            ItemStatus.ON_LOAN, branch, srid, data.get("type") or None, due=data.get("due"), t_eff=t_eff,
+            renews=what == "RENEWAL",
+        )  # fmt: skip
+    if what == "RETURN":
+        return Own(ItemStatus.SHELVED, branch, t_eff=t_eff)
+    status = _MARKS.get(data.get("status", "")) if what == "ITEM" else None
+    return Own(status, branch, t_eff=t_eff) if status is not None else None

@@ -119,6 +119,8 @@ class _Teller:
         return self.story
 
     def _order(self, event: Seen) -> None:
+        if event.data.get("what") in ("BOOKED", "REFUSED", "DIFFERS"):
+            return  # words about the item: they moved nothing
         last, self._moved = self._moved, event
         if last is not None and last.node != event.node and event.t - last.t <= last.unc + event.unc:
             self._dispute("CF_ORDER_AMBIGUOUS", event)
@@ -324,6 +326,9 @@ class _Teller:
                 self._leave(event, TransitState.RECEIVED if event.branch == transit.to else TransitState.CANCELLED)
             story.status, story.branch = ItemStatus.SHELVED, event.branch
             self._handed_in = (event.branch, event.t)
+            return True
+        if what in ("REFUSED", "DIFFERS"):
+            self._dispute(f"CF_ILS_{what}", event)
             return True
         if what != "LOAN":
             return False

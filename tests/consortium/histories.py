@@ -141,7 +141,7 @@ def _any_data(rng: random.Random, kind: Kind, at: int) -> dict[str, Any]:
     if kind is Kind.LOAN_EXTENDED:
         return {"due": at + rng.choice((0, 90)) * DAY}
     if kind is Kind.ILS_OBSERVED:
-        what = rng.choice(("LOAN", "LOAN", "RENEWAL", "RETURN", "ITEM", "FEE"))
+        what = rng.choice(("LOAN", "LOAN", "RENEWAL", "RETURN", "ITEM", "ITEM", "FEE", "BOOKED", "REFUSED", "DIFFERS"))
         return {"what": what, "due": at + DAY, "status": rng.choice(("MISSING", "LOST", "WITHDRAWN", "FINE"))}
     if kind in (Kind.HOLD_PLACED, Kind.HOLD_CANCELLED, Kind.HOLD_EXPIRED):
         return {"hold": rng.choice(("h1", "h2"))}

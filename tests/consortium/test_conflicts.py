@@ -1,4 +1,4 @@
-"""The fourteen kinds of conflict: whose each is, what is done if nobody acts, and by when."""
+"""The sixteen kinds of conflict: whose each is, what is done if nobody acts, and by when."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from consortium.conflicts import CONSORTIUM, KINDS, Assignment, Default, Respons
 from consortium.states import Conflict
 from tests.make import DAY, HOME, HOST, NOW, THIRD, Make
 
-FOURTEEN = [
+SIXTEEN = [
     ("CF_IMPLIED_RETURN", "LENDER", "END_WITHOUT_CHARGE", 7),
     ("CF_READER_BLOCKED_MEANWHILE", "HOME", "KEEP_LOAN", 3),
     ("CF_LIMIT_EXCEEDED", "LENDER", "KEEP_LOAN", 0),
@@ -23,6 +23,8 @@ FOURTEEN = [
     ("CF_ORDER_AMBIGUOUS", "OWNER", "KEEP_ORDER", 7),
     ("CF_EVENT_FORK", "HUB", "KEEP_FIRST", 7),
     ("CF_AGREEMENT_ENDED", "OWNER", "KEEP_LOAN", 7),
+    ("CF_ILS_REFUSED", "OWNER", "KEEP_LOAN", 7),
+    ("CF_ILS_DIFFERS", "LENDER", "KEEP_LOAN", 7),
 ]
 
 
@@ -30,14 +32,14 @@ def conflict(kind: str, *events: str, owner: str = THIRD) -> Conflict:
     return Conflict(f"{kind}:e", kind, owner, "1001", list(events), NOW)
 
 
-def test_there_are_these_fourteen():
-    assert [(one.code, one.responsible, one.default, one.days) for one in KINDS.values()] == FOURTEEN
-    assert {kind for _, _, kind, _ in FOURTEEN} == set(Default)
+def test_there_are_these_sixteen():
+    assert [(one.code, one.responsible, one.default, one.days) for one in KINDS.values()] == SIXTEEN
+    assert {kind for _, _, kind, _ in SIXTEEN} == set(Default)
     assert CONSORTIUM == "*"
     assert all(one.zh and one.en and KINDS[one.code] is one for one in KINDS.values())
 
 
-@pytest.mark.parametrize(("kind", "responsible", "default", "days"), FOURTEEN)
+@pytest.mark.parametrize(("kind", "responsible", "default", "days"), SIXTEEN)
 def test_each_goes_to_its_library_with_its_deadline(kind, responsible, default, days):
     loan = Make.loan("l1", owner=THIRD)
     whose = {"HOME": HOME, "LENDER": HOST, "OWNER": THIRD, "HUB": CONSORTIUM}[responsible]
@@ -74,7 +76,7 @@ def test_of_several_loans_the_first_that_the_events_name_speaks_in_whatever_orde
 
 
 def test_a_rule_settles_at_once_what_has_no_days():
-    assert {code for code, *_ in FOURTEEN if assign(conflict(code)).by_rule} == {
+    assert {code for code, *_ in SIXTEEN if assign(conflict(code)).by_rule} == {
         "CF_RETURN_NO_LOAN",
         "CF_LIMIT_EXCEEDED",
     }

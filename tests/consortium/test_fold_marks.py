@@ -113,3 +113,27 @@ def test_a_return_in_the_ils_ends_the_loan_and_is_a_handing_in():
 def test_a_renewal_in_the_ils_without_a_date_changes_none():
     story = lent().then(Kind.ILS_OBSERVED, what="RENEWAL")
     assert story.fold().loan.due == NOW + MINUTE + 30 * DAY
+
+
+def test_a_booking_that_the_ils_refused_is_a_conflict_that_names_the_event_and_moves_nothing():
+    story = lent().then(Kind.ILS_OBSERVED, what="REFUSED", ref="e/1/1", branch=NEXT)
+    folded = story.fold()
+    (conflict,) = folded.conflicts
+    assert (conflict.kind, conflict.events[0], len(conflict.events)) == ("CF_ILS_REFUSED", "e/1/1", 2)
+    assert (folded.status, folded.branch) == (ItemStatus.ON_LOAN, HERE)
+    assert lent().then(Kind.ILS_OBSERVED, what="BOOKED", ref="e/1/1", branch=NEXT).fold().conflicts == []
+
+
+def test_a_difference_of_the_nightly_reconciliation_is_a_conflict_with_or_without_a_loan():
+    assert [c.kind for c in Story().then(Kind.ILS_OBSERVED, what="DIFFERS").fold().conflicts] == ["CF_ILS_DIFFERS"]
+    assert len(Story().then(Kind.ILS_OBSERVED, what="DIFFERS").fold().conflicts[0].events) == 1
+
+
+def test_words_about_an_item_never_make_its_order_doubtful():
+    other = "edge-990002-01"
+    story = (
+        lent()
+        .then(Kind.ILS_OBSERVED, what="BOOKED", node=other, after=1)
+        .then(Kind.ILS_OBSERVED, what="DIFFERS", node=other, after=1)
+    )
+    assert [c.kind for c in story.fold().conflicts] == ["CF_ILS_DIFFERS"]

@@ -109,6 +109,14 @@ SCENES: list[tuple[str, Callable[[], Story], Guard, Effect, Item, str]] = [
         "withdrawn in the ILS", lambda: Story().then(Kind.ILS_OBSERVED, what="ITEM", status="WITHDRAWN"),
         Guard.MARK_WITHDRAWN, Effect.WITHDRAW, Item.WITHDRAWN, HERE,
     ),
+    (
+        "refused by the ILS", lambda: lent().then(Kind.ILS_OBSERVED, what="REFUSED", ref="e1", branch=NEXT),
+        Guard.ILS_REFUSED, Effect.ILS_REFUSED, Item.ON_LOAN, HERE,
+    ),
+    (
+        "otherwise in the ILS", lambda: Story().then(Kind.ILS_OBSERVED, what="DIFFERS", status="ONLY_THEIRS", branch=NEXT),
+        Guard.ILS_DIFFERS, Effect.ILS_DIFFERS, Item.SHELVED, HERE,
+    ),
 ]  # fmt: skip
 """What is told; the row its last event takes; where the item is then."""
 
@@ -224,6 +232,8 @@ AS_TOLD = [
     ("ILS_OBSERVED", "MARK_MISSING", "MISSING", "EHRST", "M"),
     ("ILS_OBSERVED", "MARK_LOST", "LOST", "CEHLMRSTWX", "X"),
     ("ILS_OBSERVED", "MARK_WITHDRAWN", "WITHDRAW", "EHMRS", "W"),
+    ("ILS_OBSERVED", "ILS_REFUSED", "ILS_REFUSED", "CEHLMRSTWX", ""),
+    ("ILS_OBSERVED", "ILS_DIFFERS", "ILS_DIFFERS", "CEHLMRSTWX", ""),
 ]
 """The table told once more: event, guard, effect, in which states, to which state."""
 
@@ -337,7 +347,7 @@ def _step(steps: set, seen: dict[str, str], name: str, now: str) -> None:
 
 @cache
 def _walk() -> tuple[set[int], set[tuple[Item, int]], set, set]:
-    return _steps_of([any_history(random.Random(seed), 25) for seed in range(4_000)])
+    return _steps_of([any_history(random.Random(seed), 25) for seed in range(6_000)])
 
 
 def test_every_row_is_taken_from_every_state_it_names_in_random_histories():

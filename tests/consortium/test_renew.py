@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consortium.agreement import CategoryMap, FeeScheme, Library, LibraryStatus, Party, PolicyRule, Service, Staleness
+from consortium.agreement import (
+    CategoryMap,
+    FeeScheme,
+    Library,
+    LibraryStatus,
+    Master,
+    Mastership,
+    Party,
+    PolicyRule,
+    Service,
+    Staleness,
+)
 from consortium.calendar import Calendar
 from consortium.decision import Mode, Outcome
 from consortium.decisions import may_renew
@@ -283,6 +294,20 @@ def test_blocks_on_renewing_are_those_of_home_here_and_the_consortium():
 def test_the_ils_in_charge_has_the_last_word():
     assert decide(replace(renew(), ils_refused=True)).codes == ("ILS_REFUSED",)
     assert decide(replace(renew(renewed=2), ils_refused=True)).codes == ("RENEW_LIMIT",)
+
+
+def test_what_the_ils_in_charge_renewed_is_renewed_and_never_earlier_than_it_was_due():
+    libraries = tuple(Library(org, "", org, org, masters=Mastership(loans=Master.ILS)) for org in (HOME, HOST))
+    own = replace(
+        renew(renewed=9), reader=Make.reader(home=HOST), item=Make.item(owner=HOST), device=Make.device(f"{HOST}-01")
+    )
+    own = replace(own, loan=replace(own.loan, place=f"{HOST}-01"))
+    policy = Make.policy(libraries=libraries)
+    later = may_renew(policy, replace(own, ils_due_ms=own.loan.due + DAY), NOW)
+    assert (later.codes, later.due_ms, later.basis) == (("OK",), own.loan.due + DAY, ("ILS",))
+    assert may_renew(policy, replace(own, ils_due_ms=NOW), NOW).due_ms == own.loan.due
+    partners = replace(own, reader=Make.reader(), ils_due_ms=NOW + DAY)
+    assert may_renew(policy, partners, NOW).basis != ("ILS",)
 
 
 def test_a_reader_whose_account_ended_renews_nothing():

@@ -1,0 +1,1 @@
+"""A member's own ILS at its branch: asked, told, watched (domain §10)."""
