@@ -297,7 +297,7 @@ def test_the_ils_in_charge_has_the_last_word():
 
 
 def test_what_the_ils_in_charge_renewed_is_renewed_and_never_earlier_than_it_was_due():
-    libraries = tuple(Library(org, "", org, org, masters=Mastership(loans=Master.ILS)) for org in (HOME, HOST))
+    libraries = tuple(Library(org, "", org, org, masters=Mastership(loans=Master.ILS)) for org in (HOME, HOST, THIRD))
     own = replace(
         renew(renewed=9), reader=Make.reader(home=HOST), item=Make.item(owner=HOST), device=Make.device(f"{HOST}-01")
     )
