@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from consortium.events import Kind
 from consortium.identity import CardProfile
 from drivers.base import CardRead, DeviceEvent
-from drivers.selfcheck import Account, KioskSession, Sip2Server
+from drivers.selfcheck import KioskSession, Sip2Server
 from edge import views
 from edge.asking import Asking
 from edge.clock import EdgeClock
@@ -29,7 +29,8 @@ from edge.entrance import OPEN_TENTHS, Entrance, GateSettings
 from edge.facts import Facts
 from edge.http import make_app
 from edge.kiosk.routes import kiosk_router, mount_kiosk
-from edge.link import Link, LinkState
+from edge.kiosk_lines import server_of
+from edge.link import SOFTWARE, Link, LinkState
 from edge.metrics import Metrics
 from edge.outbox import Draft, Outbox, OutboxLimits
 from edge.overlay import Overlay
@@ -39,13 +40,15 @@ from edge.selfservice.pad import PadKiosk
 from edge.selfservice.pin import PinDesk
 from edge.selfservice.sip2 import Sip2Desk, Site
 from edge.selfservice.tags import PadTags
+from edge.trace import Pages, mount_trace
+from edge.trace.access import Access
+from edge.trace.kiosks import Kiosks, book_of
 from protocols.iso28560 import AfiPair
 
 log = logging.getLogger(__name__)
 
 TICK_S = 15.0
 LINK_STOP_S = 1.5
-_CHINESE, _ENGLISH = "019", "001"
 
 
 class Agent:
@@ -84,6 +87,7 @@ class Agent:
         self._kiosks: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._state_due = asyncio.Event()
+        self.trace = book_of(config.accounts)
         self.running = False
         self.stopping = asyncio.Event()
         self.app = self._make_app()
@@ -156,7 +160,19 @@ class Agent:
                 due_text=self.due_text,
             )
             mount_kiosk(app, kiosk_router(self.kiosk, names=self._names, stopping=self.stopping))
+        mount_trace(app, self._trace_pages())
         return app
+
+    def _trace_pages(self) -> Pages:
+        return Pages(
+            self.trace,
+            Kiosks(self.trace, self.config.accounts, lambda: self.sip2.public() if self.sip2 is not None else ()),
+            Access(self.config.trace_token, self.config.http_host),
+            SOFTWARE,
+            self._names,
+            self._wall,
+            self.stopping,
+        )
 
     def _names(self) -> dict[str, dict[str, str]]:
         unnamed = {"zh": self.config.branch, "en": self.config.branch}
@@ -187,17 +203,6 @@ class Agent:
 
     async def _start_sip2(self) -> None:
         configs = {account.user: account for account in self.config.accounts}
-        accounts = {
-            user: Account(
-                user,
-                account.password,
-                account.institution,
-                location=self.config.branch,
-                encoding=account.encoding,
-                language=_CHINESE if account.lang == "zh" else _ENGLISH,
-            )
-            for user, account in configs.items()
-        }
         site = Site(
             self.config.branch,
             lambda: frozenset(self.replica.policy.libraries) if self.replica.policy is not None else frozenset(),
@@ -209,13 +214,8 @@ class Agent:
         self._sip2_desk = Sip2Desk(site, self.desk, self.identifier, configs, self.pads, self.metrics)
         for account in configs.values():
             self.devices.set_state(account.device, "kiosk", "offline", "NOT_CONNECTED", {})
-        self.sip2 = Sip2Server(
-            accounts,
-            self._sip2_desk,
-            host=self.config.sip2_host,
-            tcp_port=self.config.sip2_port,
-            clock=self._wall,
-            on_presence=self._kiosk_presence,
+        self.sip2 = server_of(
+            self.config, self._sip2_desk, clock=self._wall, tracer=self.trace, on_presence=self._kiosk_presence
         )
         try:
             self.sip2_at = await self.sip2.start()
@@ -223,8 +223,7 @@ class Agent:
             self.sip2 = None
             raise ConfigError(
                 "PORT_TAKEN",
-                f"sip2.port: {self.config.sip2_host}:{self.config.sip2_port} cannot be used ({error.strerror}); "
-                "stop what uses it or set another port (0 = any free one)",
+                f"sip2: {error}; stop what uses it or set another port (0 = any free one)",
             ) from error
 
     async def stop(self) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 
 from consortium.identity import check_branch, check_node, check_org, org_of_branch
 from consortium.seal import PolicyKey, SealError, Trust
+from edge.ils.config import IlsConfig
+from edge.ils_config import ils_of
 from edge.settings import ConfigError, Settings
 from edge.sip2_config import AccountConfig, ListenerConfig, accounts_of, listeners_of
 
@@ -73,6 +75,8 @@ class EdgeConfig:
     devices: tuple[DeviceConfig, ...] = ()
     outbox: OutboxConfig = OutboxConfig()
     policy_trust: Trust = _NOBODY
+    ils: IlsConfig | None = None
+    trace_token: str | None = field(default=None, repr=False)
     mode: str = "live"
 
 
@@ -104,14 +108,14 @@ def load(path: Path, env: Mapping[str, str] | None = None) -> EdgeConfig:
 class _Reader(Settings):
     def __init__(self, raw: dict[str, Any], path: Path, env: Mapping[str, str]) -> None:
         super().__init__(raw, path, env)
-        known = {*_SECTIONS[""], "http", "sip2", "outbox", "devices", "policy_party_keys"}
+        known = {*_SECTIONS[""], "http", "sip2", "outbox", "devices", "policy_party_keys", "ils", "trace"}
         self.only(raw, known, "")
         for section, keys in _SECTIONS.items():
             table = self.table(section)
             if section:
                 self.only(table, {*keys, "accounts", "listeners"} if section == "sip2" else set(keys), section)
             for key, kind in keys.items():
-                self.override(table, section, key, kind, env)
+                self.override(table, section, key, kind)
         self.mode = self.text("", "mode", "live")
         if self.mode not in ("live", "demo"):
             raise ConfigError("CONFIG_VALUE", 'mode is "live" or "demo"')
@@ -151,6 +155,8 @@ class _Reader(Settings):
             devices=devices,
             outbox=self._outbox(),
             policy_trust=self._policy_trust(),
+            ils=ils_of(self, org),
+            trace_token=self._trace_token(),
             mode=self.mode,
         )
 
@@ -164,6 +170,12 @@ class _Reader(Settings):
         )
 
     # --- lists ---
+
+    def _trace_token(self) -> str | None:
+        """Who may see the traces from elsewhere than this machine; without it, nobody."""
+        table = self.table("trace")
+        self.only(table, {"token", "token_file"}, "trace")
+        return self.secret(table, "token", "trace") if table else None
 
     def _devices(self) -> tuple[DeviceConfig, ...]:
         out: dict[str, DeviceConfig] = {}

@@ -56,11 +56,11 @@ class Settings:
         """A key as messages call it."""
         return f"{section}.{key}" if section else key
 
-    def override(self, table: dict[str, Any], section: str, key: str, kind: type, env: Mapping[str, str]) -> None:
+    def override(self, table: dict[str, Any], section: str, key: str, kind: type) -> None:
         """Take the variable of a key's name, if it is set, and check the key's type. Raises ConfigError CONFIG_TYPE."""
         variable = PREFIX + (f"{section}_{key}" if section else key).upper()
-        if variable in env:
-            text = env[variable]
+        if variable in self.env:
+            text = self.env[variable]
             try:
                 table[key] = text.replace(",", " ").split() if kind is list else kind(text)
             except ValueError as error:

@@ -128,7 +128,7 @@ def _account(settings: Settings, row: Mapping[str, Any], user: str, org: str) ->
     where = f"sip2.accounts ({user})"
     encoding = row.get("encoding", "auto")
     if encoding != "auto":
-        _known_encoding(where, encoding)
+        known_encoding(where, encoding)
     delimiter = row.get("delimiter", "|")
     if len(delimiter) != 1 or not delimiter.isascii() or not delimiter.isprintable() or delimiter.isalnum():
         raise ConfigError("CONFIG_VALUE", f"{where}: delimiter is one character that no value contains, usually |")
@@ -143,24 +143,24 @@ def _account(settings: Settings, row: Mapping[str, Any], user: str, org: str) ->
         pad=row.get("pad"),
         trusts_card=row.get("trusts_card", False),
         encoding=encoding,
-        lang=_one_of(where, "lang", row.get("lang", "zh"), ("zh", "en")),
+        lang=one_of(where, "lang", row.get("lang", "zh"), ("zh", "en")),
         addresses=_networks(where, "addresses", row.get("addresses", [])),
         user_prefix=row.get("user_prefix", False),
         locations=_texts(where, "locations", row.get("locations", [])),
         listeners=_texts(where, "listeners", row.get("listeners", [])),
-        terminator=TERMINATORS[_one_of(where, "terminator", row.get("terminator", "auto"), tuple(TERMINATORS))],
-        error_detection=CHECKSUMS[_one_of(where, "checksum", row.get("checksum", "auto"), tuple(CHECKSUMS))],
+        terminator=TERMINATORS[one_of(where, "terminator", row.get("terminator", "auto"), tuple(TERMINATORS))],
+        error_detection=CHECKSUMS[one_of(where, "checksum", row.get("checksum", "auto"), tuple(CHECKSUMS))],
         delimiter=delimiter,
         currency=currency,
         hide_fields=_texts(where, "hide_fields", row.get("hide_fields", [])),
         always_fields=_texts(where, "always_fields", row.get("always_fields", [])),
         trim_prefix=row.get("trim_prefix", ""),
         trim_suffix=row.get("trim_suffix", ""),
-        kind=_one_of(where, "kind", row.get("kind", "kiosk"), KINDS),
+        kind=one_of(where, "kind", row.get("kind", "kiosk"), KINDS),
         no_block=row.get("no_block", True),
-        names=_one_of(where, "names", row.get("names", "none"), ("none", "initials")),
-        timeout_tenths=_within(where, "timeout_tenths", row.get("timeout_tenths", 100), 0, 999),
-        retries=_within(where, "retries", row.get("retries", 3), 0, 999),
+        names=one_of(where, "names", row.get("names", "none"), ("none", "initials")),
+        timeout_tenths=within(where, "timeout_tenths", row.get("timeout_tenths", 100), 0, 999),
+        retries=within(where, "retries", row.get("retries", 3), 0, 999),
         bins=tuple(_bin(settings, where, one) for one in settings.rows(row, "bins", "sip2.accounts.bins", _BIN)),
         exception_bin=row.get("exception_bin", "9"),
     )
@@ -169,7 +169,7 @@ def _account(settings: Settings, row: Mapping[str, Any], user: str, org: str) ->
 def _bin(settings: Settings, where: str, row: Mapping[str, Any]) -> BinRule:
     action = row.get("action", "")
     if action:
-        _one_of(where, "bins.action", action, ACTIONS)
+        one_of(where, "bins.action", action, ACTIONS)
     return BinRule(
         settings.need(row, "sip2.accounts.bins", "bin"), action,
         row.get("dest", ""), row.get("collection", ""), row.get("media", ""), row.get("call_number", ""),
@@ -193,7 +193,7 @@ def _listener(settings: Settings, row: Mapping[str, Any], users: set[str]) -> Li
     url = settings.need(row, "sip2.listeners", "url")
     name = row.get("name") or url
     where = f"sip2.listeners ({name})"
-    scheme = _one_of(where, "url's scheme", url.partition(":")[0], SCHEMES)
+    scheme = one_of(where, "url's scheme", url.partition(":")[0], SCHEMES)
     files = {
         key: str(settings.base / row[key]) if row.get(key) else None for key in ("certificate", "key", "client_ca")
     }
@@ -216,11 +216,12 @@ def _listener(settings: Settings, row: Mapping[str, Any], users: set[str]) -> Li
         prompt=row.get("prompt", False),
         proxy=_networks(where, "proxy", row.get("proxy", [])),
         account=account,
-        idle_s=None if idle is None else float(_within(where, "idle_s", idle, 10, 86_400)),
+        idle_s=None if idle is None else float(within(where, "idle_s", idle, 10, 86_400)),
     )
 
 
-def _known_encoding(where: str, name: str) -> None:
+def known_encoding(where: str, name: str) -> None:
+    """Refuse the name of no encoding. Raises ConfigError CONFIG_VALUE."""
     try:
         codecs.lookup(name)
     except LookupError as error:
@@ -229,13 +230,15 @@ def _known_encoding(where: str, name: str) -> None:
         ) from error
 
 
-def _one_of(where: str, key: str, value: str, allowed: tuple[str, ...]) -> str:
+def one_of(where: str, key: str, value: str, allowed: tuple[str, ...]) -> str:
+    """A value that is one of these. Raises ConfigError CONFIG_VALUE."""
     if value not in allowed:
         raise ConfigError("CONFIG_VALUE", f"{where}: {key} is one of {', '.join(allowed)}")
     return value
 
 
-def _within(where: str, key: str, value: int, least: int, most: int) -> int:
+def within(where: str, key: str, value: int, least: int, most: int) -> int:
+    """A number within bounds. Raises ConfigError CONFIG_VALUE."""
     if not least <= value <= most:
         raise ConfigError("CONFIG_VALUE", f"{where}: {key} must be from {least} to {most}")
     return value
