@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
@@ -28,12 +29,14 @@ from edge.devices import DeviceRecord, Devices
 from edge.entrance import OPEN_TENTHS, Entrance, GateSettings
 from edge.facts import Facts
 from edge.http import make_app
+from edge.ils.observe import DEVICE
 from edge.kiosk.routes import kiosk_router, mount_kiosk
-from edge.kiosk_lines import server_of
+from edge.kiosk_lines import FIRST, server_of
 from edge.link import SOFTWARE, Link, LinkState
 from edge.metrics import Metrics
 from edge.outbox import Draft, Outbox, OutboxLimits
 from edge.overlay import Overlay
+from edge.own_ils import OwnIls
 from edge.replica import Replica
 from edge.selfservice.identify import Identifier
 from edge.selfservice.pad import PadKiosk
@@ -84,6 +87,7 @@ class Agent:
         self.sip2: Sip2Server | None = None
         self.sip2_at: tuple[str, int] | None = None
         self._sip2_desk: Sip2Desk | None = None
+        self.own_ils: OwnIls | None = None
         self._kiosks: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._state_due = asyncio.Event()
@@ -190,6 +194,7 @@ class Agent:
             await self.replica.start()
             await self.outbox.start()
             self.overlay.load(self.clock.now())
+            await self._begin_ils()
             await self.link.start()
             self.devices.start()
             await self._start_sip2()
@@ -197,9 +202,47 @@ class Agent:
                 asyncio.create_task(self._publish(), name="state"),
                 asyncio.create_task(self._tick(), name="tick"),
             ]
+            if self.config.ils is not None and self.own_ils is None:
+                self._tasks.append(asyncio.create_task(self._ils_when_known(), name="ils"))
         except BaseException:
             await self.stop()
             raise
+
+    # --- the library's own ILS ---
+
+    async def _begin_ils(self) -> None:
+        if self.config.ils is None:
+            return
+        self.devices.set_state(DEVICE, "ils", "offline", "STARTING", {})
+        self.link.serve_ils(self._ask_ils, self._work_for_ils)
+        if self.replica.policy is not None:
+            await self._start_ils()
+
+    async def _ils_when_known(self) -> None:
+        """A new box does not know its zone, nor who is in charge, before its first replica."""
+        while self.replica.policy is None:  # noqa: ASYNC110 - a replica tells nobody of its first policy, and this ends soon
+            await asyncio.sleep(0.2)
+        await self._start_ils()
+
+    async def _start_ils(self) -> None:
+        assert self.config.ils is not None
+        own = OwnIls(
+            self.config, self.config.ils, facts=self.facts, replica=self.replica, outbox=self.outbox, clock=self.clock,
+            wall=self._wall, on_state=self._ils_changed,
+        )  # fmt: skip
+        await own.start()
+        self.own_ils, self.desk.ils = own, own.ils
+
+    def _ils_changed(self, state: str, reason: str, facts: Mapping[str, str | int]) -> None:
+        self.devices.set_state(DEVICE, "ils", state, reason or "OK", facts)
+
+    async def _ask_ils(self, name: str, data: Mapping[str, Any]) -> dict[str, Any]:
+        return await self.own_ils.ils.ask(name, data) if self.own_ils is not None else {"found": None}
+
+    async def _work_for_ils(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        if self.own_ils is None:
+            return {"of": data.get("of"), "org": data.get("org"), "state": "failed", "code": "STARTING"}
+        return await self.own_ils.ils.work(data)
 
     async def _start_sip2(self) -> None:
         configs = {account.user: account for account in self.config.accounts}
@@ -221,9 +264,11 @@ class Agent:
             self.sip2_at = await self.sip2.start()
         except OSError as error:
             self.sip2 = None
+            first = f"listener {FIRST})" in str(error)
+            where = f"sip2.port: {self.config.sip2_host}:{self.config.sip2_port}" if first else "sip2.listeners: a port"
             raise ConfigError(
                 "PORT_TAKEN",
-                f"sip2: {error}; stop what uses it or set another port (0 = any free one)",
+                f"{where} cannot be used ({error.strerror}); stop what uses it or set another port (0 = any free one)",
             ) from error
 
     async def stop(self) -> None:
@@ -246,6 +291,8 @@ class Agent:
             await tags.close()
         await asyncio.gather(self.devices.stop(), self._stop_link())
         self.pins.close()
+        if self.own_ils is not None:
+            await self.own_ils.stop()
         await self.outbox.close()
         await self.replica.close()
 

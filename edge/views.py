@@ -88,6 +88,7 @@ def state(agent: Agent) -> dict[str, Any]:
             "uncertainty_ms": agent.clock.uncertainty_ms(),
         },
         "sip2": {"host": agent.sip2_at[0], "port": agent.sip2_at[1]} if agent.sip2_at is not None else None,
+        "ils": agent.own_ils.public() if agent.own_ils is not None else None,
         "occupancy": agent.facts.occupancy(seen.now),
         "latency_ms": {name: samples.summary() for name, samples in agent.metrics.latency.items()},
         "devices": agent.devices.public(),
