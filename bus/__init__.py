@@ -3,6 +3,7 @@
 Used by edge and hub alike; what is said on the bus is defined in `protocols.bus`.
 """
 
+from bus.ask import Answerer, Asker
 from bus.errors import (
     BrokerFailed,
     BrokerMissing,
@@ -23,6 +24,8 @@ from bus.rpc import Request, Requester, Responder
 from bus.transport import Handler, Incoming, Session, Stats, Transport
 
 __all__ = [
+    "Answerer",
+    "Asker",
     "BrokerFailed",
     "BrokerMissing",
     "BusError",

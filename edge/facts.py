@@ -16,17 +16,21 @@ from consortium.facts import (
     CardFacts,
     Device,
     EnterFacts,
+    HoldFacts,
     ItemFacts,
     ItemStatus,
+    LoanFacts,
     OpenLoans,
     ReaderFacts,
     Relation,
+    RenewFacts,
     ReturnFacts,
 )
 from consortium.identity import IdentityError, ItemKey, TokenKind, canonical_uid, org_of_branch
 from consortium.identity import token as make_token
 from edge.clock import EdgeClock
-from edge.overlay import Overlay
+from edge.openloan import OpenLoan, open_loan
+from edge.overlay import Overlay, Own
 from edge.replica import ReaderRow, Replica
 
 _MINUTE_MS = 60_000
@@ -161,6 +165,20 @@ class Facts:
         row = self._replica.item(key.owner, key.item_no)
         return row.loan_srid if row else None
 
+    def loan(self, key: ItemKey) -> OpenLoan | None:
+        """The item's open loan, own later events included; None where this edge knows of none."""
+        return open_loan(self._replica.item(key.owner, key.item_no), self._overlay.owns(key))
+
+    def lent(self, key: ItemKey, srid: str, at: int, within_ms: int) -> int | None:
+        """Until when this reader was lent this item at about ``at``, whether it came back since or not; None where it was not."""
+        row = self._replica.item(key.owner, key.item_no)
+        if row is not None and row.loan_srid == srid and row.t_out is not None and abs(row.t_out - at) <= within_ms:
+            return self.due(key) or row.due
+        for own in self._overlay.owns(key):
+            if own.srid == srid and not own.renews and abs(own.t_eff - at) <= within_ms:
+                return own.due
+        return None
+
     def loans_of(self, srid: str) -> list[ItemKey]:
         """Items the reader has on loan, as far as this edge knows: the replica's and own later ones."""
         keys = set(self._replica.loans_of(srid))
@@ -185,7 +203,7 @@ class Facts:
             if own is None or item_type is None or home is None:
                 return None
             return ItemFacts(
-                key.owner, key.item_no, item_type, home, status=own.status, loan=_relation(own.srid, srid),
+                key.owner, key.item_no, item_type, home, status=own.status, loan=_whose(own, srid),
                 transit_to=own.transit_to,
             )  # fmt: skip
         return ItemFacts(
@@ -194,12 +212,13 @@ class Facts:
             item_type=row.type,
             owner_branch=row.owner_branch,
             status=own.status if own else row.status,
-            loan=_relation(own.srid if own else row.loan_srid, srid),
+            loan=_whose(own, srid) if own else _relation(row.loan_srid, srid),
             hold=_relation(row.hold_srid, srid),
             value=row.value,
             shareable=row.shareable,
             reference=row.reference,
             transit_to=own.transit_to if own else row.transit_to,
+            collection=row.collection,
         )
 
     def _first_branch(self, org: str) -> str | None:
@@ -256,14 +275,35 @@ class Facts:
                 away=away,
             )
 
+    def renew(self, srid: str, reader: ReaderFacts, item: ItemKey, device: Device, now: int) -> RenewFacts:
+        """Facts for ``may_renew`` of an item that is on loan to this reader or to somebody else."""
+        with self._replica.at_one_version():
+            loan = self.loan(item)
+            row = self._replica.reader(srid)
+            return RenewFacts(
+                device=device,
+                known=self._replica.known(now),
+                reader=self._reader_facts(srid, row) if row else reader,
+                item=self.item(item, srid),
+                loan=_loan_facts(loan, srid) if loan is not None else None,
+            )
+
     def give_back(self, item: ItemKey | None, device: Device, now: int, *, can_hand_back: bool = False) -> ReturnFacts:
         """Facts for ``accept_return``."""
         return ReturnFacts(
             device=device,
             known=self._replica.known(now),
             item=self.item(item) if item else None,
+            holds=self._holds(item) if item else (),
             can_hand_back=can_hand_back,
         )
+
+    def _holds(self, item: ItemKey) -> tuple[HoldFacts, ...]:
+        """The hold that comes first, where the hub told where it is fetched."""
+        row = self._replica.item(item.owner, item.item_no)
+        if row is None or row.hold is None or not row.pickup:
+            return ()
+        return (HoldFacts(row.hold, row.pickup, row.hold_placed),)
 
     def occupancy(self, now: int, branch: str | None = None) -> int:
         """Persons inside a branch, by own ENTRY and EXIT events."""
@@ -280,10 +320,30 @@ class Facts:
         return self._day[1]
 
 
+def _loan_facts(loan: OpenLoan, srid: str) -> LoanFacts:
+    return LoanFacts(
+        mine=loan.srid == srid,
+        t_out=loan.t_out,
+        due=loan.due,
+        place=loan.place,
+        terms=loan.terms,
+        renewed=loan.renewed,
+        recalled=loan.recalled,
+        unsynced=loan.unsynced,
+    )
+
+
 def _relation(who: str | None, srid: str | None) -> Relation:
     if who is None:
         return Relation.NOBODY
     return Relation.SELF if who == srid else Relation.OTHER
+
+
+def _whose(own: Own, srid: str | None) -> Relation:
+    """Whose loan an own event left; one that an ILS made for a reader nobody here knows is somebody else's."""
+    if own.status is ItemStatus.ON_LOAN and own.srid is None:
+        return Relation.OTHER
+    return _relation(own.srid, srid)
 
 
 def _count(loans: dict[tuple[str, str], tuple[int, int]], place: tuple[str, str], n: int, value: int) -> None:

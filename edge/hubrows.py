@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from consortium.decision import Outcome
 from consortium.facts import CardFacts, ItemFacts, Relation
@@ -69,11 +70,12 @@ def item_facts(owner: str, item_no: str, row: ItemRow, srid: str | None = None) 
         shareable=row.shareable,
         reference=row.reference,
         transit_to=row.transit_to,
+        collection=row.collection,
     )
 
 
 class LoanAnswer(msgspec.Struct, frozen=True):
-    """One item of the hub's answer to ``borrow``."""
+    """One item of the hub's answer to ``borrow`` or ``renew``."""
 
     item_no: str
     outcome: Outcome
@@ -94,3 +96,74 @@ def loan_answers(told: dict[str, Any], asked: int) -> list[LoanAnswer]:
     if len(answers) != asked or any(a.outcome is Outcome.ALLOW and (a.due is None or not a.owner) for a in answers):
         raise HubAnswerInvalid("the hub's answers do not fit the stack")
     return answers
+
+
+class HoldAnswer(msgspec.Struct, frozen=True):
+    """The hub's answer to ``hold``: ``queue`` is the place in the queue, ``available`` whether the item is free now."""
+
+    outcome: Outcome
+    codes: list[str] = []
+    hold: str | None = None
+    queue: int | None = None
+    available: bool = False
+    title: str = ""
+    owner: str | None = None
+    item_no: str = ""
+
+
+def hold_answer(told: dict[str, Any]) -> HoldAnswer:
+    """Raises HubAnswerInvalid."""
+    answer: HoldAnswer = _row(told, HoldAnswer)
+    return answer
+
+
+class Charge(msgspec.Struct, frozen=True):
+    """One charge of a reader; ``amount`` in the currency's minor unit, ``type`` SIP2's two digits."""
+
+    loan: str
+    amount: Annotated[int, Meta(ge=0, lt=1 << 53)]
+    item_no: str = ""
+    owner: str | None = None
+    title: str = ""
+    type: str = "04"
+
+
+class FeeList(msgspec.Struct, frozen=True):
+    """The hub's answer to ``fee`` with ``list``: what a reader owes, oldest first; ``currency`` ISO 4217."""
+
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+    charges: list[Charge]
+    total: Annotated[int, Meta(ge=0, lt=1 << 53)]
+
+
+class FeeAnswer(msgspec.Struct, frozen=True):
+    """The hub's answer to a payment; ``left`` is what is still owed, in the minor unit."""
+
+    accepted: bool
+    codes: list[str] = []
+    left: int | None = None
+
+
+class BlockAnswer(msgspec.Struct, frozen=True):
+    """The hub's answer to ``block``."""
+
+    ok: bool
+    codes: list[str] = []
+
+
+def fee_list(told: dict[str, Any]) -> FeeList:
+    """Raises HubAnswerInvalid."""
+    answer: FeeList = _row(told, FeeList)
+    return answer
+
+
+def fee_answer(told: dict[str, Any]) -> FeeAnswer:
+    """Raises HubAnswerInvalid."""
+    answer: FeeAnswer = _row(told, FeeAnswer)
+    return answer
+
+
+def block_answer(told: dict[str, Any]) -> BlockAnswer:
+    """Raises HubAnswerInvalid."""
+    answer: BlockAnswer = _row(told, BlockAnswer)
+    return answer

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar
 
-from bus import BusError, Incoming, LinkDown, RequestRefused, RequestTimeout, Session, Transport
+from bus import Answerer, BusError, Incoming, LinkDown, RequestRefused, RequestTimeout, Session, Transport
+from bus.ask import AskHandler, WorkHandler
 from bus.rpc import Requester
 from edge.clock import EdgeClock
 from edge.config import EdgeConfig
@@ -34,7 +35,7 @@ from protocols.bus import (
     message_type,
     rfc3339,
     topics,
-)
+)  # fmt: skip
 
 _log = logging.getLogger(__name__)
 _YEAR_MS = 366 * 86_400_000
@@ -113,6 +114,7 @@ class Link:
             self._transport, outbox, clock, disagree=self._doubt, resend_after_s=self._times.resend_after_s
         )
         self.follower = Follower(config, replica, self.greet)
+        self._answerer: Answerer | None = None
         self._sharpened = 0
         self._quiet_until = 0.0
         self.asked = 0
@@ -121,6 +123,10 @@ class Link:
 
     # --- life ---
 
+    def serve_ils(self, ask: AskHandler, work: WorkHandler) -> None:
+        """Answer the hub's questions to this branch's ILS, and take its jobs; before ``start``."""
+        self._answerer = Answerer(self._transport, self._node, ask, work, clock=self._clock.now)
+
     async def start(self) -> None:
         """Begin to connect and keep at it."""
         self._transport.on_connect(self._came_up)
@@ -128,12 +134,10 @@ class Link:
         await self._requester.start()
         await self._transport.subscribe(topics.ack(self._node), self._on_ack)
         await self._transport.subscribe(f"{topics.ROOT}/{self._node}/replica/+", self._on_replica)
-        for name, work in (
-            ("hello", self._keep_greeted),
-            ("upload", self.upload.run),
-            ("replica", self.follower.run),
-            ("state", self._keep_stated),
-        ):
+        if self._answerer is not None:
+            await self._answerer.start()
+        tasks = {"hello": self._keep_greeted, "upload": self.upload.run, "replica": self.follower.run}
+        for name, work in {**tasks, "state": self._keep_stated}.items():
             self._tasks.append(asyncio.create_task(self._guard(name, work), name=f"link {name}"))
         self._transport.start()
 
@@ -302,9 +306,8 @@ class Link:
                 answer = await self.greet()
                 if answer is not None:
                     self._follow(answer)
-            wait_s = self._pause_s()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
+                async with asyncio.timeout(self._pause_s()):
                     await self._wake.wait()
             await asyncio.sleep(0.05)  # doubts in a row must not become a storm
 
@@ -375,10 +378,7 @@ class Link:
 
     def _state_message(self, *, online: bool) -> bytes:
         now = self._clock.now()
-        if online:
-            state = State(True, self._outbox.epoch, SOFTWARE, self._devices)
-        else:
-            state = State(False, self._outbox.epoch or None, SOFTWARE)
+        state = State(online, self._outbox.epoch or None, SOFTWARE, self._devices if online else None)
         envelope = Envelope(
             id=f"state-{self._clock.boot}-{self._clock.mono()}",
             source=self._node,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from consortium.bundle import Policy
 from consortium.facts import Device, ItemFacts, ItemStatus, Known, ReaderFacts
 from consortium.identity import MAX_NUMBER, ItemKey
-from edge.answers import Answer, Identified, ItemRef, Transaction
+from edge.answers import Answer, Done, Identified, ItemRef, Transaction
 from edge.asking import Asking
 from edge.facts import Facts
 from edge.hubrows import HubAnswerInvalid, item_facts, item_of
-from edge.outbox import Outbox
+from edge.outbox import Outbox, OutboxError
 from edge.replica import Replica
 
 ITEM_TIMEOUT_S = 0.4
@@ -20,13 +21,18 @@ ITEM_TIMEOUT_S = 0.4
 
 @dataclass(frozen=True, slots=True)
 class ItemView:
-    """An item as a kiosk may show it; ``due`` ms UTC where it is on loan, ``held`` where somebody waits for it."""
+    """An item as a kiosk may show it; ``due`` ms UTC where it is on loan, ``held`` where somebody waits for it.
+
+    ``holds``: how many wait, as far as is known; ``recalled`` ms UTC since when its owner wants it back.
+    """
 
     facts: ItemFacts
     title: str
     branch: str
     due: int | None
     held: bool
+    holds: int = 0
+    recalled: int | None = None
 
 
 def is_number(text: str) -> bool:
@@ -83,6 +89,8 @@ class Lookup:
             branch,
             self._facts.due(key),
             row is not None and row.hold_srid is not None,
+            row.holds if row is not None else 0,
+            row.recalled if row is not None else None,
         )
 
     async def look(self, ref: ItemRef) -> ItemView | str:
@@ -96,14 +104,34 @@ class Lookup:
             return "NOT_DECIDABLE_OFFLINE" if self._hub.away else "ITEM_UNKNOWN"
         return asked
 
+    def title_of(self, key: ItemKey) -> str:
+        """What an item is called; empty where it is not known here."""
+        return self._facts.title(key)
+
     def loans_of(self, srid: str) -> list[tuple[ItemKey, int | None]]:
         """Items on loan to a reader as far as this branch knows, with their due instants, first due first."""
         loans = [(key, self._facts.due(key)) for key in self._facts.loans_of(srid)]
         return sorted(loans, key=lambda loan: (loan[1] or 0, loan[0]))
 
+    def due_of(self, key: ItemKey, srid: str) -> int | None:
+        """Until when the item is on loan to this reader, as far as this edge knows; None where it is not."""
+        loan = self._facts.loan(key)
+        return loan.due if loan is not None and loan.srid == srid else None
+
+    def titled(self, keys: Iterable[ItemKey], title: str) -> ItemRef | None:
+        """The one of some items that is called so; None where none or several are."""
+        wanted = title.strip()
+        found = [key for key in keys if wanted and self._facts.title(key) == wanted]
+        return ItemRef(found[0].owner, found[0].item_no) if len(found) == 1 else None
+
     def holds_of(self, srid: str) -> list[ItemKey]:
         """Items on hold for a reader as far as this branch knows."""
         return self._facts.holds_of(srid)
+
+    def on_hold_shelf(self, key: ItemKey) -> bool:
+        """Whether an item that is on hold lies ready, as far as this edge knows."""
+        facts = self._facts.item(key)
+        return facts is not None and facts.status is ItemStatus.HOLD_SHELF
 
     def on_loan(self, key: ItemKey | None) -> bool:
         """Whether the item is on loan as far as this edge knows."""
@@ -134,6 +162,22 @@ class Lookup:
         kept = self._outbox.memo(memo.slot) if memo is not None else None
         return memo.kept(kept) if memo is not None and kept is not None else None
 
+    def done_before(self, memo: Transaction | None) -> Done | None:
+        """What was done before for the same transaction about a reader."""
+        kept = self._outbox.memo(memo.slot) if memo is not None else None
+        return memo.done(kept) if memo is not None and kept is not None else None
+
+    async def remember(self, memo: Transaction | None, done: Done) -> None:
+        """Keep what was done, so that its repeat is answered alike; where it cannot be kept the hub still knows the transaction."""
+        if memo is not None and done.ok:
+            with contextlib.suppress(OutboxError):
+                await self._outbox.remember(memo.slot, memo.keep(done))
+
+    def stranger(self, number: str) -> str:
+        """A site id for a reader whom nobody can name yet: the number's token at the length of one (domain §6, CF_UNKNOWN_CARD)."""
+        tokens = self._facts.tokens_of_number(number)
+        return tokens[0][:32] if tokens else ""
+
     async def ask_item(self, ref: ItemRef) -> ItemView | None:
         """An item as the hub knows it; None where it does not or cannot be asked."""
         if not is_number(ref.item_no):
@@ -147,4 +191,4 @@ class Lookup:
         except HubAnswerInvalid:
             return None
         facts = item_facts(owner, ref.item_no, row)
-        return ItemView(facts, row.title, row.branch, row.due, row.hold_srid is not None)
+        return ItemView(facts, row.title, row.branch, row.due, row.hold_srid is not None, row.holds, row.recalled)

@@ -9,19 +9,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
-from firmware_sim.stage import Stage, StageError
+from firmware_sim.stage import StageError
 
 MAX_LINE = 16_384
 MAX_AT_ONCE = 64
 """Operations of one connection under way; further lines wait unread."""
 
 
+class Doer(Protocol):
+    """Whatever carries out operations: a stage, or the staff of a simulated ILS."""
+
+    async def do(self, operation: Mapping[str, Any]) -> dict[str, Any]:
+        """Carry out one operation; raises `StageError`."""
+
+
 class ControlServer:
     """Serves a stage to whoever connects from this machine."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Doer) -> None:
         self._stage = stage
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}

@@ -45,6 +45,7 @@ class PinCost:
 class HubConfig:
     """Everything the hub needs to start; the keys are read by ``master_key`` and ``policy_key`` and never held here.
 
+    ``currency`` (ISO 4217) is what charges and payments are in, in its minor unit; ``holds_most`` open holds a reader may have at once.
     ``policy_cosigners``, ``policy_seals_needed`` and ``policy_party_keys`` say what branches ask of a bundle beyond the hub's own seal.
     """
 
@@ -59,6 +60,8 @@ class HubConfig:
     base_url: str = "http://127.0.0.1:8080"
     pin: PinCost = PinCost()
     watermark_s: int = 30
+    currency: str = "CNY"
+    holds_most: int = 20
     policy_cosigners: tuple[PolicyKey, ...] = ()
     policy_seals_needed: int = 1
     policy_party_keys: Mapping[str, tuple[PolicyKey, ...]] = field(default_factory=dict)
@@ -67,7 +70,7 @@ class HubConfig:
 _SECTIONS: dict[str, dict[str, type]] = {
     "": {
         "data": str, "database": str, "broker_url": str, "node": str, "master_key_file": str, "policy_key_file": str,
-        "base_url": str, "watermark_s": int, "policy_cosigners": list, "policy_seals_needed": int,
+        "base_url": str, "watermark_s": int, "currency": str, "holds_most": int, "policy_cosigners": list, "policy_seals_needed": int,
     },
     "http": {"host": str, "port": int},
     "pin": {"time_cost": int, "memory_kib": int, "parallelism": int},
@@ -107,6 +110,8 @@ def load(path: Path, env: Mapping[str, str] | None = None) -> HubConfig:
             _number(values, "pin.parallelism", 1, 1, 16),
         ),
         watermark_s=_number(values, "watermark_s", 30, 1, 3600),
+        currency=_currency(str(values.get("currency", "CNY"))),
+        holds_most=_number(values, "holds_most", 20, 0, 10_000),
         policy_cosigners=cosigners,
         policy_seals_needed=_number(values, "policy_seals_needed", 1, 1, 1 + len(cosigners)),
         policy_party_keys=_party_keys(raw.get("policy_party_keys", {})),
@@ -258,6 +263,12 @@ def _database(url: str) -> str:
             "CONFIG_VALUE", f"database must begin with {' or '.join(f'{name}://' for name in _DATABASES)}"
         )
     return url
+
+
+def _currency(text: str) -> str:
+    if not (len(text) == 3 and text.isascii() and text.isalpha() and text.isupper()):
+        raise ConfigError("CONFIG_VALUE", "currency: three capital letters as ISO 4217 has them, for example CNY")
+    return text
 
 
 def _node(text: str) -> str:

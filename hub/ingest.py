@@ -22,6 +22,7 @@ from hub.decide.reservations import Reservations
 from hub.devices.nodes import Nodes
 from hub.feed import Feed
 from hub.identity.keys import Identity
+from hub.ils import standing
 from hub.ledger import disputes
 from hub.ledger.admit import Row, admit
 from hub.ledger.journal import hub_rows
@@ -101,6 +102,8 @@ class Committed:
     ids: list[str] = field(default_factory=list)
     taken: Taken = field(default_factory=Taken)
     changed: Changed = field(default_factory=Changed)
+    also: Committed | None = None
+    """What the hub itself said because of it, in the same transaction."""
 
 
 @dataclass(slots=True)
@@ -150,6 +153,8 @@ class Ingest:
         self._waiting: list[_Waiting] = []
         self._turn = asyncio.Lock()
         self._memory = Memory(identity)
+        self.on_work: Callable[[set[str]], None] | None = None
+        """Called after a commit with the libraries whose own ILS has new work."""
 
     async def batch(self, node: str, epoch: str, rows: Sequence[RowIn]) -> Ack:
         """Take consecutive rows of one node and epoch, and give the ack once they are committed.
@@ -212,7 +217,14 @@ class Ingest:
         changed = await project(conn, taken, self._policy.found, self._memory, clocks, now)
         if changed.rids or changed.items:
             await self._spread.changed(conn, loans_of=changed.rids, items=changed.items)
-        return Committed(taken=taken, changed=changed)
+        out = Committed(taken=taken, changed=changed)
+        if said := standing.observed(taken.covered):
+            moves = await standing.move(conn, said)
+            born = [HubEvent(one.kind, one.branch, one.device, one.data, one.rid) for one in moves]
+            if born:
+                out.also = await self.record(conn, born)
+                await self._spread.changed(conn, loans_of={one.rid for one in moves})
+        return out
 
     async def record(self, conn: AsyncConnection, born: Iterable[HubEvent]) -> Committed:
         """Write events of the hub's own into the log, inside the caller's transaction; call ``tell`` after its commit.
@@ -258,8 +270,12 @@ class Ingest:
             self._reservations.consume(reservation)
         if taken.last_pos:
             self._feed.publish(taken.last_pos)
-        if changed.rids or changed.items:
+        if changed.rids or changed.items or committed.also is not None:
             self._spread.poke()
+        if changed.work_for and self.on_work is not None:
+            self.on_work(changed.work_for)
+        if committed.also is not None:
+            self.tell(committed.also)
         metrics = self._metrics
         if taken.logged:
             metrics.events.labels("logged").inc(taken.logged)

@@ -53,3 +53,6 @@ class Metrics:
         self.broker_up = Gauge(
             "tongjie_hub_broker_up", "Whether the hub's connections to the broker stand", registry=registry
         )
+        self.ils_work = Gauge(
+            "tongjie_ils_work", "Jobs for members' own ILS, by how they stand", ["state"], registry=registry
+        )

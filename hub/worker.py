@@ -16,18 +16,25 @@ from typing import Any
 from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
-from bus import BusError, Incoming, LinkDown, Request, RequestRefused, Responder, Transport
+from bus import Asker, BusError, Incoming, LinkDown, Request, RequestRefused, Responder, Transport
 from consortium.bundle import BundleError
 from hub.config import ConfigError, HubConfig, master_key, prepare
 from hub.decide.asked import BadRequest
+from hub.decide.blocking import Blocking
 from hub.decide.hello import Hello
+from hub.decide.holding import Holding
+from hub.decide.paying import Paying
 from hub.decide.pins import Pins, hasher
+from hub.decide.renewing import Renewer
 from hub.decide.reservations import Reservations
 from hub.decide.service import Decider
 from hub.devices.board import Board
 from hub.devices.nodes import Node, Nodes
 from hub.feed import Feed
 from hub.identity.keys import Identity
+from hub.ils.asking import IlsAsking
+from hub.ils.places import Places
+from hub.ils.sender import Sender
 from hub.ingest import Ingest, IngestFailed, IngestRefused
 from hub.ledger.deadlines import Deadlines
 from hub.metrics import Metrics
@@ -63,6 +70,7 @@ class HubWorker:
     ingest: Ingest
     decider: Decider
     deadlines: Deadlines
+    ils_work: Sender
 
     def __init__(self, config: HubConfig, *, clock: Callable[[], int] = wall_ms) -> None:
         self.config = config
@@ -114,8 +122,15 @@ class HubWorker:
             self.store, self.identity, self.policy, self.nodes, self.spread, self.feed, self.reservations, self.metrics,
             clock, node=config.node,
         )  # fmt: skip
-        pins = Pins(hasher(config.pin))
-        self.decider = Decider(self.store, self.identity, self.policy, self.reservations, pins, self.metrics, clock)
+        self.places = Places()
+        self._questions = Transport(config.broker_url, f"{config.node}-questions", out_queue=2_048)
+        self.asker = Asker(self._questions, source=_SOURCE, clock=clock)
+        self.decider = Decider(
+            self.store, self.identity, self.policy, self.reservations, Pins(hasher(config.pin)), self.metrics, clock,
+            ils=IlsAsking(self.places, self.asker, clock),
+        )  # fmt: skip
+        self.ils_work = Sender(self.store, self.places, self.metrics, clock, self._send_work)
+        self.ingest.on_work = self.ils_work.poke
         self.board = Board(self.store, self.nodes, self.metrics)
         await self.feed.start()
         await self._listen()
@@ -123,6 +138,7 @@ class HubWorker:
         self.spread.start()
         self.deadlines = Deadlines(self.ingest.take_defaults)
         self.deadlines.start()
+        self.ils_work.start()
 
     async def stop(self) -> None:
         """Stop listening, then close. What was not committed is sent again by its edge."""
@@ -130,7 +146,7 @@ class HubWorker:
             if link is not None:
                 await link.close()
         self._questions = self._events = None
-        for name in ("deadlines", "spread", "feed"):
+        for name in ("ils_work", "deadlines", "spread", "feed"):
             if hasattr(self, name):
                 await getattr(self, name).stop()
         if hasattr(self, "store"):
@@ -156,24 +172,40 @@ class HubWorker:
         self._events = Transport(
             config.broker_url, f"{config.node}-events", manual_ack=True, out_queue=2_048, receive_max=64
         )
-        self._questions = Transport(config.broker_url, f"{config.node}-questions", out_queue=2_048)
+        assert self._questions is not None
         await self._events.subscribe(topics.INGEST_FILTER, self._batch, concurrency=_INGESTING)
         await self._events.subscribe(topics.STATE_FILTER, self._state)
-        hello = Hello(self.store, self.spread, self.clock)
-        handlers: dict[str, Handler] = {
-            "hello": hello.hello,
-            "enter": self.decider.enter,
-            "borrow": self.decider.borrow,
-            "reader": self.decider.reader,
-            "item": self.decider.item,
-        }
-        asked = {name: self._answering(name, handler) for name, handler in handlers.items()}
+        await self._events.subscribe(topics.WORK_REP_FILTER, self._work_taken)
+        await self.asker.start()
+        asked = {name: self._answering(name, handler) for name, handler in self._handlers().items()}
         responder = Responder(self._questions, asked, source=_SOURCE, clock=self.clock, concurrency=_DECIDING)
         await responder.start()
         for link in (self._events, self._questions):
             link.on_connect(self._count_links)
             link.on_disconnect(self._count_links)
             link.start()
+
+    def _handlers(self) -> dict[str, Handler]:
+        """What an edge can ask, by the name of its request."""
+        store, policy, ingest, clock = self.store, self.policy, self.ingest, self.clock
+        hello = Hello(store, self.spread, clock)
+
+        async def greet(node: Node, data: Mapping[str, Any]) -> dict[str, Any]:
+            answer = await hello.hello(node, data)
+            self.ils_work.again(node.org)  # it may have missed what was sent meanwhile
+            return answer
+
+        return {
+            "hello": greet,
+            "enter": self.decider.enter,
+            "borrow": self.decider.borrow,
+            "renew": Renewer(store, self.identity, policy, self.metrics, clock).renew,
+            "reader": self.decider.reader,
+            "item": self.decider.item,
+            "hold": Holding(store, policy, ingest, clock, most=self.config.holds_most).hold,
+            "fee": Paying(store, ingest, clock, self.config.currency).fee,
+            "block": Blocking(store, ingest, self.spread, clock).block,
+        }
 
     def _count_links(self, _: object) -> None:
         self.metrics.broker_up.set(self.broker_up)
@@ -225,10 +257,36 @@ class HubWorker:
             incoming.ack()
             return
         if envelope.source == node:
+            known = await self.nodes.find(node, self.clock())
+            if known is not None and self.places.heard(
+                node, known.org, envelope.data, retained=incoming.retain, now=self.clock()
+            ):
+                self.ils_work.again(known.org)
             news = await self.board.state(node, envelope.data, retained=incoming.retain, now=self.clock())
             if news is not None:
                 self.feed.announce(news)
         incoming.ack()
+
+    async def _work_taken(self, incoming: Incoming) -> None:
+        """An edge holds a job durably."""
+        self.metrics.messages.labels("in", "work_rep").inc()
+        incoming.ack()  # where it is lost the job is sent again
+        try:
+            node = topics.parse(incoming.topic).node
+            envelope = decode(incoming.payload)
+        except ProtocolError as error:
+            _log.info("ils: an answer to work was not read: %s", error.code)
+            return
+        known = await self.nodes.find(node, self.clock())
+        right = known is not None and envelope.source == node and envelope.type == message_type(Kind.WORK_REP)
+        if known is None or not right or not self.ils_work.taken(node, known.org, envelope.data):
+            _log.warning("ils: %s answered work that it cannot have been given", node)
+
+    async def _send_work(self, node: str, data: dict[str, Any]) -> None:
+        try:
+            await self._post(topics.work(node), self._envelope(Kind.WORK, data), "work")
+        except (BusError, ProtocolError, TimeoutError) as error:
+            raise ConnectionError(str(error)) from error
 
     def _answering(self, name: str, handler: Handler) -> Callable[[Request], Awaitable[dict[str, Any]]]:
         async def answer(request: Request) -> dict[str, Any]:

@@ -1,41 +1,49 @@
-"""A SIP2 client (SC) over TCP: for the desk of a systems librarian and for asking a branch's own ILS."""
+"""A SIP2 client (SC) of one connection: for the desk of a systems librarian. A branch's own ILS is asked by `client_pool`."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from types import TracebackType
 from typing import Self
 
-from protocols.sip2 import NEED_DATA, Answered, ClientSession, Message, Outgoing, RemoteProtocolError, SendAgain
-from protocols.sip2.requests import login, sc_status
+from drivers.selfcheck.client_address import Address
+from drivers.selfcheck.client_connection import Connection
+from drivers.selfcheck.client_errors import LoginRefused, OffLine, Unfit, Unreachable
+from drivers.selfcheck.client_peer import Peer
+from drivers.selfcheck.client_pool import Exchanged, PoolState, Sip2Pool
+from drivers.selfcheck.client_repeat import may_repeat
+from protocols.sip2 import Message, Outgoing
+from protocols.sip2.requests import sc_status
 
-__all__ = ["LoginRefused", "Sip2Client", "Unreachable"]
-
-
-class Unreachable(ConnectionError):
-    """The library system cannot be reached or has gone silent; worth trying again later. `code` is `unreachable`."""
-
-    code = "unreachable"
-
-
-class LoginRefused(PermissionError):
-    """The library system does not know this user and password; trying again will not help. `code`: `login_refused`."""
-
-    code = "login_refused"
+__all__ = [
+    "Address",
+    "Exchanged",
+    "LoginRefused",
+    "OffLine",
+    "Peer",
+    "PoolState",
+    "Sip2Client",
+    "Sip2Pool",
+    "Unfit",
+    "Unreachable",
+]
 
 
 class Sip2Client:
     """One connection, made when first needed and made again after a loss; calls are served one after another.
 
     A reply that does not come within `timeout_s` is asked for again (AY kept) up to `retries` times. A call that loses
-    its connection is sent once more on a new one, with its date as it was, so that the other side can know it again.
+    its connection is sent once more on a new one where that is safe (`may_repeat`), with its date as it was, so that
+    the other side can know it again. `address` overrides `host` and `tcp_port`, for TLS and serial lines.
     """
 
     def __init__(
         self,
-        host: str,
-        tcp_port: int,
+        host: str = "",
+        tcp_port: int = 0,
         *,
+        address: Address | None = None,
         user: str | None = None,
         password: str = "",
         location: str | None = None,
@@ -45,18 +53,13 @@ class Sip2Client:
         connect_timeout_s: float = 5.0,
         retries: int = 2,
     ) -> None:
-        self._host = host
-        self._tcp_port = tcp_port
-        self._user = user
-        self._password = password
-        self._location = location
-        self._encoding = encoding
-        self._error_detection = error_detection
+        self._address = address or Address("sip2", host, tcp_port)
+        self._credentials = None if user is None else (user, password, location)
+        self._peer = Peer(encoding=encoding, terminator=b"\r", error_detection=error_detection)
         self._timeout_s = timeout_s
         self._connect_timeout_s = connect_timeout_s
         self._retries = retries
-        self._session: ClientSession | None = None
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._line: Connection | None = None
         self._turn = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -71,8 +74,7 @@ class Sip2Client:
     async def connect(self) -> None:
         """Connect and log in, where a user was given. Raises Unreachable or LoginRefused."""
         async with self._turn:
-            if self._streams is None:
-                await self._connect()
+            await self._ready()
 
     async def call(self, request: Outgoing | str) -> Message:
         """Send a request, or a text typed by hand, and return its reply.
@@ -80,16 +82,16 @@ class Sip2Client:
         Raises Unreachable, LoginRefused, or RemoteProtocolError for a reply that cannot be understood.
         """
         async with self._turn:
-            fresh = self._streams is None
-            if fresh:
-                await self._connect()
+            fresh = self._line is None
+            line = await self._ready()
             try:
-                return await self._exchange(request)
+                return await line.call(request)
             except Unreachable:
-                if fresh:
+                await self.close()
+                if fresh or not may_repeat(request):
                     raise
-            await self._connect()
-            return await self._exchange(request)
+            line = await self._ready()
+            return await line.call(request)
 
     async def status(self) -> Message:
         """99 → 98."""
@@ -97,68 +99,20 @@ class Sip2Client:
 
     async def close(self) -> None:
         """Close the connection, if there is one."""
-        streams, self._streams = self._streams, None
-        if streams is not None:
-            streams[1].close()
-            try:
-                await asyncio.wait_for(streams[1].wait_closed(), self._connect_timeout_s)
-            except (OSError, TimeoutError):
-                streams[1].transport.abort()
+        line, self._line = self._line, None
+        if line is not None:
+            await line.close()
 
-    async def _connect(self) -> None:
+    async def _ready(self) -> Connection:
+        if self._line is not None and self._line.open:
+            return self._line
+        await self.close()
+        wire = await self._address.open(self._connect_timeout_s)
+        session = self._peer.session(depth=1, retries=self._retries)
+        self._line = Connection(wire, session, timeout_s=self._timeout_s, now=time.monotonic)
         try:
-            async with asyncio.timeout(self._connect_timeout_s):
-                self._streams = await asyncio.open_connection(self._host, self._tcp_port)
-        except (OSError, TimeoutError) as error:
-            raise Unreachable(f"No SIP2 server answers at {self._host}:{self._tcp_port}.") from error
-        self._session = ClientSession(
-            encoding=self._encoding, error_detection=self._error_detection, retries=self._retries
-        )
-        if self._user is not None:
-            reply = await self._exchange(login(self._user, self._password, self._location))
-            if reply.fixed.get("ok") != "1":
-                await self.close()
-                raise LoginRefused("The library system refused this user and password.")
-
-    async def _exchange(self, request: Outgoing | str) -> Message:
-        session, streams = self._session, self._streams
-        if session is None or streams is None:
-            raise Unreachable("The connection to the library system is closed.")
-        reader, writer = streams
-        data = session.send_text(request) if isinstance(request, str) else session.send(request)
-        try:
-            while True:
-                writer.write(data)
-                reply = await self._reply(session, reader, writer)
-                if reply is not None:
-                    return reply
-                data = session.timed_out()
-        except (OSError, RemoteProtocolError) as error:
-            session.give_up()
-            if isinstance(error, RemoteProtocolError) and error.code != "no_answer":
-                raise
-            await self.close()
-            raise Unreachable("The library system gave no usable answer in time, or closed the connection.") from error
+            await self._line.greet(self._peer, self._credentials, status=False)
         except BaseException:
-            await self.close()  # cancelled: a late reply must not meet the next request
+            await self.close()
             raise
-
-    async def _reply(
-        self, session: ClientSession, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> Message | None:
-        """The reply, or None when none came in time."""
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                while True:
-                    event = session.next_event()
-                    if event is NEED_DATA:
-                        data = await reader.read(65_536)
-                        if not data:
-                            raise ConnectionResetError("closed by the library system")
-                        session.receive(data)
-                    elif isinstance(event, Answered):
-                        return event.message
-                    elif isinstance(event, SendAgain):
-                        writer.write(event.data)
-        except TimeoutError:
-            return None
+        return self._line

@@ -15,18 +15,25 @@ from dataclasses import dataclass
 from drivers.selfcheck.kiosk import Account, Reply
 from protocols.sip2 import Message
 
-__all__ = ["Replays"]
+__all__ = ["KEPT", "Replays"]
 
 _OF_ITEM = frozenset({"09", "11", "29"})
 _OF_READER = frozenset({"01", "15", "25", "37", "65"})
+KEPT = _OF_ITEM | _OF_READER
+"""Requests that are transactions: all others are executed whenever they come."""
+_Slot = tuple[str, str, str, str]
+"""Institution, user, kind, number."""
 _DONE = (("ok", "1"), ("payment_accepted", "Y"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Seen:
+    """A transaction: its answer once it has one, and what a repeat waits on until then."""
+
     identity: tuple[object, ...]
     since: float
-    outcome: asyncio.Future[Reply]
+    reply: Reply | None = None
+    waited_for: asyncio.Future[Reply] | None = None
 
 
 class Replays:
@@ -38,7 +45,7 @@ class Replays:
     def __init__(self, *, window_s: float = 600.0, max_kept: int = 10_000) -> None:
         self._window_s = window_s
         self._max_kept = max_kept
-        self._seen: OrderedDict[tuple[str, str, str], _Seen] = OrderedDict()
+        self._seen: OrderedDict[_Slot, _Seen] = OrderedDict()
 
     async def once(
         self, account: Account, request: Message, now: float, execute: Callable[[], Awaitable[Reply]]
@@ -52,45 +59,59 @@ class Replays:
             return await execute(), False
         seen = self._seen.get(slot)
         if seen is not None and seen.identity == identity and now - seen.since <= self._window_s:
-            return await asyncio.shield(seen.outcome), True
-        mine = _Seen(identity, now, asyncio.get_running_loop().create_future())
+            return await _outcome(seen), True
+        mine = _Seen(identity, now)
         self._keep(slot, mine)
         try:
             reply = await execute()
         except BaseException as error:
             self._forget(slot, mine)
-            if not mine.outcome.done():
-                mine.outcome.set_exception(error if isinstance(error, Exception) else TimeoutError())
-                mine.outcome.exception()  # marked as seen: nobody may be waiting
+            if mine.waited_for is not None and not mine.waited_for.done():
+                mine.waited_for.set_exception(error if isinstance(error, Exception) else TimeoutError())
+                mine.waited_for.exception()  # marked as seen: whoever waited may have gone
             raise
-        mine.outcome.set_result(reply)
+        mine.reply = reply
+        if mine.waited_for is not None and not mine.waited_for.done():
+            mine.waited_for.set_result(reply)
         if not any(reply.fixed.get(name) == done for name, done in _DONE):
             self._forget(slot, mine)
         return reply, False
 
-    def _keep(self, slot: tuple[str, str, str], mine: _Seen) -> None:
+    def _keep(self, slot: _Slot, mine: _Seen) -> None:
         self._seen[slot] = mine
         self._seen.move_to_end(slot)
         while len(self._seen) > self._max_kept:
             self._seen.popitem(last=False)
 
-    def _forget(self, slot: tuple[str, str, str], mine: _Seen) -> None:
+    def _forget(self, slot: _Slot, mine: _Seen) -> None:
         if self._seen.get(slot) is mine:
             del self._seen[slot]
 
 
-def _keys(account: Account, request: Message) -> tuple[tuple[str, str, str] | None, tuple[object, ...]]:
+async def _outcome(seen: _Seen) -> Reply:
+    """The answer of a transaction, waited for where it is still being executed."""
+    if seen.reply is not None:
+        return seen.reply
+    if seen.waited_for is None:
+        seen.waited_for = asyncio.get_running_loop().create_future()
+    return await asyncio.shield(seen.waited_for)
+
+
+def _keys(account: Account, request: Message) -> tuple[_Slot | None, tuple[object, ...]]:
     """Where a transaction is kept and what makes it the same one. Undated messages have no place."""
     date = request.fixed.get("transaction_date", "")
-    item_no = request.get("AB")
-    if not date.strip():
+    if not date or date.isspace():
         return None, ()
+    item_no = request.get("AB")
     if request.code in _OF_ITEM and item_no:
         # An off-line record and a cancel are intents of their own, though they name the same item and second.
         intent = (request.fixed.get("no_block"), request.get("BI"))
-        return (account.user, "item", item_no), (request.code, request.get("AA"), date, intent)
+        return (account.institution, account.user, "item", item_no), (request.code, request.get("AA"), date, intent)
     if request.code in _OF_READER:
         # Two fees paid in one second differ only in their fields.
         fields = tuple(pair for pair in request.fields if pair[0] not in ("AC", "AD"))
-        return (account.user, request.code, request.get("AA")), (tuple(request.fixed.items()), fields)
+        return (account.institution, account.user, request.code, request.get("AA")), (
+            tuple(request.fixed.items()),
+            fields,
+        )
     return None, ()

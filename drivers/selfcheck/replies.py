@@ -7,12 +7,14 @@ unused required ones sent empty. Texts are cut and cleaned as the wire needs it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from drivers.selfcheck.kiosk import KioskSession, Reply
-from protocols.sip2 import BX_ORDER, REPLY_OF, Message
+from drivers.selfcheck.reader_replies import STATUS_FLAGS, EndResult, ReaderResult, StatusResult
+from drivers.selfcheck.reply_parts import echo, given, institution, reply_of, texts
+from protocols.sip2 import REPLY_OF, Message
 from protocols.sip2.dates import format_date
 from protocols.sip2.fields import clean_value, count, flag
 
@@ -21,45 +23,16 @@ __all__ = [
     "CheckinResult",
     "CheckoutResult",
     "EndResult",
+    "FeeResult",
+    "HoldResult",
     "ItemResult",
+    "ItemUpdateResult",
     "ReaderResult",
     "RenewAllResult",
     "StatusResult",
     "login_reply",
     "refusal",
 ]
-
-Pairs = list[tuple[str, str]]
-
-STATUS_FLAGS = (
-    "charge_denied", "renewal_denied", "recall_denied", "hold_denied", "card_lost", "too_many_charged",
-    "too_many_overdue", "too_many_renewals", "too_many_claims_returned", "too_many_lost", "excessive_fines",
-    "excessive_fees", "recall_overdue", "too_many_billed",
-)  # fmt: skip
-"""The 14 places of patron status, in order."""
-
-_LISTS = ("AS", "AT", "AU", "AV", "BU", "CD")  # in the order of 63's summary
-
-
-def _given(*pairs: tuple[str, str | None]) -> Pairs:
-    """Optional fields that have a value."""
-    return [(name, clean_value(value)) for name, value in pairs if value]
-
-
-def _texts(screen: Sequence[str], printed: Sequence[str]) -> Pairs:
-    return [("AF", clean_value(line)) for line in screen] + [("AG", clean_value(line)) for line in printed]
-
-
-def _echo(request: Message, name: str, value: str | None = None) -> tuple[str, str]:
-    return name, clean_value(request.get(name) if value is None else value)
-
-
-def _institution(session: KioskSession) -> tuple[str, str]:
-    return "AO", clean_value(session.account.institution)
-
-
-def _reply(fixed: dict[str, str], fields: Iterable[tuple[str, str]]) -> Reply:
-    return Reply(fixed, tuple(fields))
 
 
 def login_reply(ok: bool) -> Reply:
@@ -103,15 +76,15 @@ class CheckoutResult:
             "transaction_date": format_date(now),
         }
         fields = [
-            _institution(session),
-            _echo(request, "AA", self.reader_no),
-            _echo(request, "AB", self.item_no),
+            institution(session),
+            echo(request, "AA", self.reader_no),
+            echo(request, "AB", self.item_no),
             ("AJ", clean_value(self.title)),
             ("AH", clean_value(self.due)),
-            *_given(("BT", self.fee_type), ("BH", self.currency), ("BV", self.fee_amount)),
-            *_given(("CK", self.media), ("CH", self.properties), ("BK", self.transaction_id)),
+            *given(("BT", self.fee_type), ("BH", self.currency), ("BV", self.fee_amount)),
+            *given(("CK", self.media), ("CH", self.properties), ("BK", self.transaction_id)),
         ]
-        return _reply(fixed, fields + _texts(self.screen, self.print))
+        return reply_of(fixed, fields + texts(self.screen, self.print))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +127,8 @@ class CheckinResult:
             "transaction_date": format_date(now),
         }
         fields = [
-            _institution(session),
-            _echo(request, "AB", self.item_no),
+            institution(session),
+            echo(request, "AB", self.item_no),
             ("AQ", clean_value(self.permanent_location)),
         ]
         always = session.account.always_checkin_fields
@@ -166,96 +139,12 @@ class CheckinResult:
         ):  # fmt: skip
             if value or name in always:
                 fields.append((name, clean_value(value or "")))
-        return _reply(fixed, fields + _texts(self.screen, self.print))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReaderResult:
-    """24, 26 and 64: what a kiosk may know of a reader.
-
-    `status` holds names of STATUS_FLAGS that are raised. Counts 0 to 9999, None = not known. The six lists are sent
-    only where a 63 asks for theirs, in its window BP to BQ (counted from 1). `valid_password` None leaves CQ out
-    (no PIN was given). The name stays empty or initials unless the agreement says otherwise.
-    """
-
-    valid: bool
-    valid_password: bool | None = None
-    name: str = ""
-    reader_no: str | None = None
-    status: frozenset[str] = frozenset()
-    hold_count: int | None = 0
-    overdue_count: int | None = 0
-    charged_count: int | None = 0
-    fine_count: int | None = 0
-    recall_count: int | None = 0
-    unavailable_count: int | None = 0
-    holds: Sequence[str] = ()
-    overdues: Sequence[str] = ()
-    charged: Sequence[str] = ()
-    fines: Sequence[str] = ()
-    recalls: Sequence[str] = ()
-    unavailable: Sequence[str] = ()
-    hold_limit: int | None = None
-    overdue_limit: int | None = None
-    charged_limit: int | None = None
-    currency: str | None = None
-    fee_amount: str | None = None
-    fee_limit: str | None = None
-    home_library: str | None = None
-    screen: Sequence[str] = ()
-    print: Sequence[str] = ()
-
-    def reply(self, session: KioskSession, request: Message, now: datetime) -> Reply:
-        """As it stands on the wire, for the request it answers: 63 or the shorter 23, 25, 01."""
-        asked = request.fixed.get("language", session.language)
-        fixed = {
-            "patron_status": "".join("Y" if name in self.status else " " for name in STATUS_FLAGS),
-            "language": asked if asked.isdigit() and len(asked) == 3 else "000",
-            "transaction_date": format_date(now),
-        }
-        fields = [
-            _institution(session),
-            _echo(request, "AA", self.reader_no),
-            ("AE", clean_value(self.name)),
-        ]
-        known = _given(
-            ("BL", flag(self.valid)),
-            ("CQ", None if self.valid_password is None else flag(self.valid_password)),
-            ("BH", self.currency),
-            ("BV", self.fee_amount),
-        )
-        if request.code == "63":
-            fixed |= self._counts()
-            limits = (("BZ", self.hold_limit), ("CA", self.overdue_limit), ("CB", self.charged_limit))
-            fields += [(name, count(limit)) for name, limit in limits if limit is not None]
-            fields += known + _given(("CC", self.fee_limit), ("AQ", self.home_library)) + self._asked_list(request)
-        else:
-            fields += known
-        return _reply(fixed, fields + _texts(self.screen, self.print))
-
-    def _counts(self) -> dict[str, str]:
-        return {
-            "hold_items_count": count(self.hold_count),
-            "overdue_items_count": count(self.overdue_count),
-            "charged_items_count": count(self.charged_count),
-            "fine_items_count": count(self.fine_count),
-            "recall_items_count": count(self.recall_count),
-            "unavailable_holds_count": count(self.unavailable_count),
-        }
-
-    def _asked_list(self, request: Message) -> Pairs:
-        summary = request.fixed.get("summary", "")
-        lists = (self.holds, self.overdues, self.charged, self.fines, self.recalls, self.unavailable)
-        first, last = request.number("BP") or 1, request.number("BQ")
-        for mark, name, values in zip(summary, _LISTS, lists, strict=False):
-            if mark == "Y":
-                return [(name, clean_value(value)) for value in values[first - 1 : last]]
-        return []
+        return reply_of(fixed, fields + texts(self.screen, self.print))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemResult:
-    """18. `circulation_status` 01 to 13 (03 available, 04 charged, 10 in transit …); `hold_queue` is CF."""
+    """18. `circulation_status` 01 to 13 (03 available, 04 charged, 10 in transit …); `hold_queue` is CF, `recall_date` CJ."""
 
     circulation_status: str
     title: str = ""
@@ -263,6 +152,7 @@ class ItemResult:
     security_marker: str = "00"
     fee_type: str = "01"
     hold_queue: int | None = None
+    recall_date: str | None = None
     due: str | None = None
     owner: str | None = None
     media: str | None = None
@@ -281,64 +171,13 @@ class ItemResult:
             "fee_type": self.fee_type,
             "transaction_date": format_date(now),
         }
-        fields = [_echo(request, "AB", self.item_no), ("AJ", clean_value(self.title))]
-        fields += _given(
+        fields = [echo(request, "AB", self.item_no), ("AJ", clean_value(self.title))]
+        fields += given(
             ("CF", None if self.hold_queue is None else str(self.hold_queue)),
-            ("AH", self.due), ("CM", self.hold_pickup_date), ("BG", self.owner), ("CK", self.media),
+            ("AH", self.due), ("CJ", self.recall_date), ("CM", self.hold_pickup_date), ("BG", self.owner), ("CK", self.media),
             ("AQ", self.permanent_location), ("AP", self.current_location), ("CH", self.properties),
         )  # fmt: skip
-        return _reply(fixed, fields + _texts(self.screen, self.print))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusResult:
-    """98. `timeout_s` and `retries` tell the kiosk how long to wait and how often to try; `supported` becomes BX."""
-
-    online: bool
-    checkin_ok: bool = True
-    checkout_ok: bool = True
-    renewal_ok: bool = True
-    status_update_ok: bool = False
-    offline_ok: bool = True
-    timeout_s: float = 10.0
-    retries: int = 3
-    supported: frozenset[str] = frozenset(("23", "11", "09", "99", "97", "93", "63", "35", "17"))
-    library_name: str | None = None
-    screen: Sequence[str] = ()
-    print: Sequence[str] = ()
-
-    def reply(self, session: KioskSession, request: Message, now: datetime) -> Reply:
-        """As it stands on the wire; may answer any request."""
-        fixed = {
-            "on_line_status": flag(self.online),
-            "checkin_ok": flag(self.checkin_ok),
-            "checkout_ok": flag(self.checkout_ok),
-            "acs_renewal_policy": flag(self.renewal_ok),
-            "status_update_ok": flag(self.status_update_ok),
-            "off_line_ok": flag(self.offline_ok),
-            "timeout_period": count(round(self.timeout_s * 10), 3),
-            "retries_allowed": count(self.retries, 3),
-            "date_time_sync": format_date(now),
-            "protocol_version": "2.00",
-        }
-        fields = [_institution(session), *_given(("AM", self.library_name))]
-        fields.append(("BX", "".join("Y" if code in self.supported else "N" for code in BX_ORDER)))
-        fields += _given(("AN", session.location))
-        return Reply(fixed, tuple(fields + _texts(self.screen, self.print)), code="98")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndResult:
-    """36."""
-
-    ok: bool = True
-    screen: Sequence[str] = ()
-    print: Sequence[str] = ()
-
-    def reply(self, session: KioskSession, request: Message, now: datetime) -> Reply:
-        """As it stands on the wire."""
-        fixed = {"end_session": flag(self.ok), "transaction_date": format_date(now)}
-        return _reply(fixed, [_institution(session), _echo(request, "AA"), *_texts(self.screen, self.print)])
+        return reply_of(fixed, fields + texts(self.screen, self.print))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -361,15 +200,75 @@ class RenewAllResult:
         }
         items = [("BM", clean_value(item)) for item in self.renewed]
         items += [("BN", clean_value(item)) for item in self.unrenewed]
-        return _reply(fixed, [_institution(session), *items, *_texts(self.screen, self.print)])
+        return reply_of(fixed, [institution(session), *items, *texts(self.screen, self.print)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldResult:
+    """16. `queue` is BR, `pickup` BS, `expires` BW (an 18-character date); `available` says that the item is free now."""
+
+    ok: bool
+    available: bool = False
+    item_no: str | None = None
+    title: str = ""
+    queue: int | None = None
+    pickup: str | None = None
+    expires: str | None = None
+    screen: Sequence[str] = ()
+    print: Sequence[str] = ()
+
+    def reply(self, session: KioskSession, request: Message, now: datetime) -> Reply:
+        """As it stands on the wire."""
+        fixed = {
+            "ok": "1" if self.ok else "0",
+            "available": flag(self.available),
+            "transaction_date": format_date(now),
+        }
+        fields = [institution(session), echo(request, "AA"), *given(
+            ("BW", self.expires), ("BR", None if self.queue is None else str(self.queue)), ("BS", self.pickup),
+            ("AB", request.get("AB") if self.item_no is None else self.item_no), ("AJ", self.title),
+        )]  # fmt: skip
+        return reply_of(fixed, fields + texts(self.screen, self.print))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeeResult:
+    """38. `groups` are the fees paid one by one, as the request named them (CG and, of Gossip, FA to FG), in their order."""
+
+    ok: bool
+    transaction_id: str | None = None
+    groups: Sequence[tuple[str, str]] = ()
+    screen: Sequence[str] = ()
+    print: Sequence[str] = ()
+
+    def reply(self, session: KioskSession, request: Message, now: datetime) -> Reply:
+        """As it stands on the wire."""
+        fixed = {"payment_accepted": flag(self.ok), "transaction_date": format_date(now)}
+        fields = [institution(session), echo(request, "AA"), *given(("BK", self.transaction_id))]
+        fields += [(name, clean_value(value)) for name, value in self.groups]
+        return reply_of(fixed, fields + texts(self.screen, self.print))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemUpdateResult:
+    """20. `ok` only where the properties were kept."""
+
+    ok: bool
+    title: str = ""
+    properties: str | None = None
+    screen: Sequence[str] = ()
+    print: Sequence[str] = ()
+
+    def reply(self, session: KioskSession, request: Message, now: datetime) -> Reply:
+        """As it stands on the wire."""
+        fixed = {"item_properties_ok": "1" if self.ok else "0", "transaction_date": format_date(now)}
+        fields = [echo(request, "AB"), *given(("AJ", self.title), ("CH", self.properties))]
+        return reply_of(fixed, fields + texts(self.screen, self.print))
 
 
 def refusal(session: KioskSession, request: Message, now: datetime, screen: Sequence[str] = ()) -> Reply:
     """The negative reply to any request, with lines for the screen: not supported, out of service, not allowed."""
     code = REPLY_OF[request.code]
-    date = {"transaction_date": format_date(now)}
-    texts = _texts(screen, ())
-    who, reader, item = _institution(session), _echo(request, "AA"), _echo(request, "AB")
     if code in ("12", "30"):
         return CheckoutResult(ok=False, screen=screen).reply(session, request, now)
     if code == "10":
@@ -390,9 +289,9 @@ def refusal(session: KioskSession, request: Message, now: datetime, screen: Sequ
     if code == "66":
         return RenewAllResult(ok=False, screen=screen).reply(session, request, now)
     if code == "16":
-        return _reply({"ok": "0", "available": "N", **date}, [who, reader, *texts])
+        return HoldResult(ok=False, screen=screen).reply(session, request, now)
     if code == "20":
-        return _reply({"item_properties_ok": "0", **date}, [item, *texts])
+        return ItemUpdateResult(ok=False, screen=screen).reply(session, request, now)
     if code == "38":
-        return _reply({"payment_accepted": "N", **date}, [who, reader, *texts])
+        return FeeResult(ok=False, screen=screen).reply(session, request, now)
     return login_reply(False)

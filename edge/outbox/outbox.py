@@ -8,7 +8,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -172,6 +172,8 @@ class Outbox:
         self._tickets += 1
         ticket = self._tickets
         stamp = self._clock.stamp(draft.t_eff)
+        if draft.t_unc > stamp.t_unc:
+            stamp = replace(stamp, t_unc=draft.t_unc)
 
         def done(result: Recorded | None, error: OutboxError | None) -> None:
             self._pending -= 1

@@ -14,7 +14,8 @@ class Draft:
     """An event about to be recorded: everything but its place in the chain and its times.
 
     ``srid``: the reader it is about, committed to by ``subject`` in the body and kept beside it. ``t_eff`` only where the thing
-    happened before now (ms UTC); else the outbox's clock stamps it at append.
+    happened before now (ms UTC); else the outbox's clock stamps it at append. ``t_unc``: how far that may be off at least, in ms, where
+    another clock than the edge's said it.
     """
 
     kind: Kind
@@ -24,6 +25,7 @@ class Draft:
     srid: str | None = None
     decision: dict[str, Any] | None = None
     t_eff: int | None = None
+    t_unc: int = 0
 
 
 Memo = tuple[str, bytes]

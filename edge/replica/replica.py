@@ -45,6 +45,7 @@ _ITEM = "SELECT value FROM items WHERE owner = ? AND item_no = ?"
 _LOANS = "SELECT owner, item_no FROM items WHERE loan_srid = ? LIMIT ?"
 _HOLDS = "SELECT owner, item_no FROM items WHERE hold_srid = ? LIMIT ?"
 _MAX_KEYS = 1_000  # of one reader
+_AFTER = "SELECT item_no FROM items WHERE owner = ? AND item_no > ? ORDER BY item_no LIMIT ?"
 _NUMBER = "SELECT owner FROM numbers WHERE item_no = ?"
 
 _STATUS = {status.value: status for status in CardStatus}
@@ -202,6 +203,15 @@ class Replica:
         """An item: the site's own, or a partner's that has to do with one of its branches."""
         row = self._one(_ITEM, (owner, item_no))
         return read_item(row[0]) if row else None
+
+    def items_after(self, owner: str, after: str, limit: int) -> list[str]:
+        """Numbers of a library's items that are known here, behind one and in their order; for walking through them all."""
+        if self._reads is None:
+            return []
+        try:
+            return [str(row[0]) for row in self._reads.execute(_AFTER, (owner, after, limit)).fetchall()]
+        except sqlite3.Error as error:
+            raise ReplicaInvalid("REPLICA_FILE", "the replica file cannot be read") from error
 
     def owner_of_number(self, item_no: str) -> str | None:
         """Whose a bare number is: the site's own item first, else the one of the consortium where it is unique and known here."""

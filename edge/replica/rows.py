@@ -6,7 +6,7 @@ a row would decide from facts the hub does not believe it has.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -86,7 +86,12 @@ class ReaderRow:
 
 @dataclass(frozen=True, slots=True)
 class ItemRow:
-    """An item as the replica knows it. ``loan_srid``, ``hold_srid``: who has it, who waits for it; None = nobody."""
+    """An item as the replica knows it. ``loan_srid``, ``hold_srid``: who has it, who waits for it; None = nobody.
+
+    While it is on loan: ``t_out`` when it was lent, ``place`` at which branch, ``terms`` under what (``consortium.terms``),
+    ``renewed`` how often since; a renewal can then be decided here. ``recalled``: since when the owner wants it back. ``holds``: how
+    many wait for it; of the first of them its id ``hold``, the branch ``pickup`` and the instant ``hold_placed``.
+    """
 
     type: str
     owner_branch: str
@@ -100,6 +105,17 @@ class ItemRow:
     due: int | None = None
     transit_to: str | None = None
     hold_srid: str | None = None
+    t_out: int | None = None
+    place: str = ""
+    terms: dict[str, int] = field(default_factory=dict)
+    renewed: int = 0
+    recalled: int | None = None
+    holds: int = 0
+    hold: str | None = None
+    pickup: str = ""
+    hold_placed: int = 0
+    collection: str = ""
+    call_number: str = ""
 
 
 _readers = msgspec.json.Decoder(ReaderRow)

@@ -18,7 +18,7 @@ class Account:
     """Standing and open items. Item numbers as a kiosk prints them: bare for own items, ``ORG:NUMBER`` for others.
 
     ``standing`` are the codes that would refuse any loan now, empty where none would. ``charged_count`` is over the whole
-    consortium, the lists hold what this branch knows of.
+    consortium, the lists hold what this branch knows of. ``holds`` are ready on a shelf, ``unavailable`` still awaited.
     """
 
     standing: tuple[str, ...] = ()
@@ -26,6 +26,7 @@ class Account:
     charged: tuple[str, ...] = ()
     overdue: tuple[str, ...] = ()
     holds: tuple[str, ...] = ()
+    unavailable: tuple[str, ...] = ()
     charged_limit: int | None = None
 
     @property
@@ -74,13 +75,14 @@ def charged_limit(policy: Policy, facts: ReaderFacts, branch: str) -> int | None
 def account_of(desk: Desk, reader: Identified) -> Account:
     """The reader's account as this edge knows it now."""
     summary = summary_of(desk, reader)
-    loans, now = desk.loans_of(reader.srid), desk.now()
+    loans, holds, now = desk.loans_of(reader.srid), desk.holds_of(reader.srid), desk.now()
     return replace(
         summary,
         charged_count=max(summary.charged_count, len(loans)),
         charged=tuple(desk.shown(key) for key, _ in loans),
         overdue=tuple(desk.shown(key) for key, due in loans if due is not None and due < now),
-        holds=tuple(desk.shown(key) for key in desk.holds_of(reader.srid)),
+        holds=tuple(desk.shown(key) for key in holds if desk.on_hold_shelf(key)),
+        unavailable=tuple(desk.shown(key) for key in holds if not desk.on_hold_shelf(key)),
     )
 
 

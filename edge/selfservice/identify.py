@@ -1,7 +1,7 @@
 """Who stands in front of a kiosk: a number, ``ORG:NUMBER`` or a card's UID, and a PIN checked where it may be checked (M5).
 
-Own readers are checked against the verifier in the replica, partners at the hub. Whoever typed a number holds no card: the
-card's assurance counts only where the kiosk itself read the card.
+Own readers are checked against the verifier in the replica, or by the branch's own ILS where it alone knows their PIN; partners at
+the hub. Whoever typed a number holds no card: the card's assurance counts only where the kiosk itself read the card.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from edge.answers import Identified
 from edge.asking import Asking
 from edge.facts import Facts, Person
 from edge.hubrows import HubAnswerInvalid, card_of, reader_of
+from edge.ils.port import IlsPort
 from edge.selfservice.pin import PinAnswer, PinDesk, SessionPin
 
 ASK_TIMEOUT_S = 0.8
+MOST_INITIALS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,13 @@ class Unidentified:
 
 
 class Identifier:
-    """Finds readers at one edge."""
+    """Finds readers at one edge. ``ils`` is the branch's own ILS, if it has one."""
 
-    def __init__(self, facts: Facts, hub: Asking, pins: PinDesk, now: Callable[[], int]) -> None:
+    def __init__(
+        self, facts: Facts, hub: Asking, pins: PinDesk, now: Callable[[], int], ils: IlsPort | None = None
+    ) -> None:
         self._facts = facts
+        self.ils = ils
         self._now = now
         self._hub = hub
         self._pins = pins
@@ -52,13 +57,18 @@ class Identifier:
             return Unidentified("CARD_UNKNOWN")
         found = self._facts.find(text)
         if found is None:
-            return await self._ask(list(self._facts.tokens_of_number(text)), pin, device, trusts_card, session)
+            return await self._ask(text, pin, device, trusts_card, session)
         token, person = found
-        reader = Identified(person, token, local=True)
+        reader = Identified(person, token, local=True, number=self._bare(text, person))
         reader = reader if trusts_card else _numbered(reader)
         if not pin:
             return Presented(replace(reader, pin=session.verified(reader.srid)), None)
         return await self._check(reader, pin, device, session)
+
+    def _bare(self, text: str, person: Person) -> str:
+        """The number as the reader's own ILS knows it: without the library that was typed before it."""
+        prefix = f"{self._facts.org}:"
+        return text[len(prefix) :] if person.home == self._facts.org and text.startswith(prefix) else text
 
     async def _check(self, reader: Identified, pin: str, device: str, session: SessionPin) -> Presented:
         now = self._now()
@@ -68,6 +78,8 @@ class Identifier:
             answer = await self._pins.verify(reader.srid, reader.person.pin, pin, device, now)
         elif self._pins.locked(reader.srid, now):
             answer = PinAnswer.LOCKED
+        elif reader.home == self._facts.org and self.ils is not None and self.ils.up:
+            answer = await self._ask_ils(self.ils, reader, pin, device)
         else:
             answer = await self._ask_pin(reader, pin, device)
         return self._settled(reader, pin, answer, session)
@@ -79,6 +91,13 @@ class Identifier:
             session.forget()
         return Presented(replace(reader, pin=answer is PinAnswer.RIGHT), answer)
 
+    async def _ask_ils(self, ils: IlsPort, reader: Identified, pin: str, device: str) -> PinAnswer:
+        """Own readers whose PIN only their own ILS knows; where it does not say, the hub is asked."""
+        said = await ils.reader(reader.number, pin)
+        if said is None or said.pin is None:
+            return await self._ask_pin(reader, pin, device)
+        return await self._pins.settle(reader.srid, said.pin, device, self._now())
+
     async def _ask_pin(self, reader: Identified, pin: str, device: str) -> PinAnswer:
         told = await self._hub.ask("reader", {"tokens": [reader.token], "pin": pin}, timeout_s=ASK_TIMEOUT_S)
         right = told.get("pin_ok") if told is not None else None
@@ -87,8 +106,9 @@ class Identifier:
         return await self._pins.settle(reader.srid, right, device, self._now())
 
     async def _ask(
-        self, tokens: list[str], pin: str, device: str, trusts_card: bool, session: SessionPin
+        self, text: str, pin: str, device: str, trusts_card: bool, session: SessionPin
     ) -> Presented | Unidentified:
+        tokens = list(self._facts.tokens_of_number(text))
         told = await self._hub.ask("reader", {"tokens": tokens, "pin": pin or None}, timeout_s=ASK_TIMEOUT_S)
         if told is None:
             # Nobody can say whether this card exists: that is not the same as an unknown card.
@@ -98,7 +118,9 @@ class Identifier:
         try:
             srid, row = reader_of(told)
             person = Person(srid, card_of(told), self._facts.with_own_events(srid, row))
-            reader = Identified(person, tokens[0], local=False)
+            initials = told.get("initials")
+            shown = initials[:MOST_INITIALS] if isinstance(initials, str) else ""
+            reader = Identified(person, tokens[0], local=False, number=self._bare(text, person), initials=shown)
         except HubAnswerInvalid:
             return Unidentified("NOT_DECIDABLE_OFFLINE")
         reader = reader if trusts_card else _numbered(reader)

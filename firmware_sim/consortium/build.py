@@ -41,6 +41,17 @@ CASES = (
     "ITEM_REFERENCE",
 )
 
+# Where a member's own ILS lends to its own readers, its word stands for all that is asked after card and reader. Its
+# readers have none of these cases: what each of them meets is then the same with the ILS and, by our rules, without it.
+BY_THE_ILS = frozenset(
+    {"BLOCK_HOME", "BLOCK_CONSORTIUM", "BLOCK_OVERDUE", "BLOCK_FEES", "LIMIT_LENDER", "ITEM_REFERENCE"}
+)
+
+
+def cases_of(org: str) -> tuple[str, ...]:
+    """The refusals that readers of a library stand for."""
+    return tuple(case for case in CASES if org != PARTNER or case not in BY_THE_ILS)
+
 
 def titles() -> list[tuple[str, str]]:
     """(language, title) rows of the demo's title list."""
@@ -148,7 +159,7 @@ def _readers(make: _Makers, org: str) -> list[dict[str, Any]]:
         row = make.reader(org, _CATEGORIES[org][number % len(_CATEGORIES[org])])
         row["free"] = number < FREE_READERS
         rows.append(row)
-    for case in CASES:
+    for case in cases_of(org):
         rows.extend(_case(make, org, case) for _ in range(PER_CASE))
     if org != PUBLIC:
         rows.extend(make.reader(org, "ALUMNI", case="AGR") for _ in range(4))

@@ -182,7 +182,14 @@ def bundle(now: int) -> dict[str, Any]:
         "valid_to_ms": now + 2 * YEAR_MS,
         "libraries": [
             {"org": MAIN, "isil": "CN-251020", "name_zh": "重庆大学图书馆", "name_en": "Chongqing University Library"},
-            {"org": PARTNER, "isil": "CN-990001", "name_zh": "示例大学图书馆", "name_en": "Example University Library"},
+            {
+                "org": PARTNER,
+                "isil": "CN-990001",
+                "name_zh": "示例大学图书馆",
+                "name_en": "Example University Library",
+                # It keeps its own ILS: that decides loans of its own readers with its own items.
+                "masters": {"loans": "ILS", "readers": "ILS", "items": "ILS"},
+            },
             {"org": PUBLIC, "isil": "CN-990002", "name_zh": "虚构市图书馆", "name_en": "Imaginary City Library"},
         ],
         "branches": [

@@ -8,9 +8,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from firmware_sim.kiosk.accents import Accent, accent_of
 from firmware_sim.kiosk.link import KioskOffline, Link
-from protocols.sip2 import ClientSession, Message, Outgoing, requests
+from firmware_sim.kiosk.wire import Place, TcpPlace
+from protocols.sip2 import Message, Outgoing, requests
 
 __all__ = ["LoginFailed", "SimKiosk", "SimKioskSession", "Timing"]
 
@@ -34,11 +37,11 @@ def _wall_time() -> datetime:
 
 
 class SimKiosk:
-    """One self-check machine on one SIP2 login. Error detection (AY, AZ) is always on.
+    """One self-check machine on one SIP2 login, at a TCP address or, by `at`, on any line.
 
     A lost line is made again with growing pauses for up to `patience_s`; the request under way is then sent once more
-    with its date as it was, as kiosks do. `timings` keeps the last 1000 requests. `location` becomes CP, `terminator`
-    ends what is sent (any is understood).
+    with its date as it was, as kiosks do. `timings` keeps the last 1000 requests. `location` becomes CP. `accent` is how
+    it speaks, the standard's letter unless said otherwise; `encoding` and `terminator` change it.
     """
 
     def __init__(
@@ -49,8 +52,10 @@ class SimKiosk:
         password: str,
         institution: str,
         *,
-        encoding: str = "utf-8",
-        terminator: bytes = b"\r",
+        encoding: str | None = None,
+        terminator: bytes | None = None,
+        accent: Accent | None = None,
+        place: Place | None = None,
         location: str | None = None,
         timeout_s: float = 10.0,
         patience_s: float = 30.0,
@@ -61,14 +66,23 @@ class SimKiosk:
         self.timings: deque[Timing] = deque(maxlen=1000)
         self.status: Message | None = None
         self.clock = clock
-        self._address = (host, port)
+        self._place = place or TcpPlace(host, port)
         self._login = (user, password)
-        self._encoding = encoding
-        self._terminator = terminator
+        self.accent = accent or accent_of("plain", encoding=encoding, terminator=terminator)
         self._timeout_s = timeout_s
         self._patience_s = patience_s
         self._link: Link | None = None
         self._turn = asyncio.Lock()
+
+    @classmethod
+    def at(cls, place: Place, user: str, password: str, institution: str, **more: Any) -> SimKiosk:
+        """A kiosk on any line (`firmware_sim.kiosk.wire.place_of`); ``more`` as in the constructor."""
+        return cls("", 0, user, password, institution, place=place, **more)
+
+    @property
+    def url(self) -> str:
+        """Where it is plugged in."""
+        return self._place.url
 
     @property
     def last_ms(self) -> float:
@@ -81,7 +95,11 @@ class SimKiosk:
             return await self._connect()
 
     async def close(self) -> None:
-        """Close the line."""
+        """Close the line, and pull the cable out where it is one."""
+        await self._hang_up()
+        self._place.leave()
+
+    async def _hang_up(self) -> None:
         link, self._link = self._link, None
         if link is not None:
             await link.close()
@@ -117,20 +135,19 @@ class SimKiosk:
                 assert self._link is not None
                 return await self._link.ask(request, self._timeout_s)
             except KioskOffline:
-                await self.close()
+                await self._hang_up()
                 pause = _BACK_OFF_S[min(attempt, len(_BACK_OFF_S) - 1)]
                 attempt += 1
                 if time.monotonic() + pause > give_up_at:
                     raise
                 await asyncio.sleep(pause)
             except asyncio.CancelledError:
-                await self.close()  # a late reply must not meet the next request
+                await self._hang_up()  # a late reply must not meet the next request
                 raise
 
     async def _connect(self) -> Message:
-        await self.close()
-        session = ClientSession(encoding=self._encoding, terminator=self._terminator)
-        link = await Link.open(*self._address, session, self._timeout_s)
+        await self._hang_up()
+        link = await Link.open(self._place, self.accent, self._timeout_s)
         try:
             answer = await link.ask(requests.login(*self._login, self.location), self._timeout_s)
             if answer.fixed.get("ok") != "1":

@@ -1,9 +1,11 @@
-"""A kiosk's TCP line to the library system: one request at a time, resends as the standard has them."""
+"""A kiosk's line to the library system: one request at a time, resends as the standard has them."""
 
 from __future__ import annotations
 
 import asyncio
 
+from firmware_sim.kiosk.accents import Accent
+from firmware_sim.kiosk.wire import Place, Wire
 from protocols.sip2 import NEED_DATA, Answered, ClientSession, Message, Outgoing, RemoteProtocolError, SendAgain
 
 __all__ = ["KioskOffline", "Link"]
@@ -14,36 +16,40 @@ class KioskOffline(ConnectionError):
 
 
 class Link:
-    """One TCP connection and its `ClientSession`. Times in seconds."""
+    """One session on one wire, in the kiosk's accent. Times in seconds."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, session: ClientSession) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._session = session
+    def __init__(self, wire: Wire, accent: Accent) -> None:
+        self._wire = wire
+        self._accent = accent
+        self._session = ClientSession(
+            encoding=accent.encoding, terminator=accent.terminator, error_detection=accent.error_detection
+        )
+        self._sent = 0
 
     @classmethod
-    async def open(cls, host: str, tcp_port: int, session: ClientSession, timeout_s: float) -> Link:
+    async def open(cls, place: Place, accent: Accent, timeout_s: float) -> Link:
         """Connect. Raises KioskOffline."""
         try:
             async with asyncio.timeout(timeout_s):
-                reader, writer = await asyncio.open_connection(host, tcp_port)
+                return cls(await place.open(), accent)
         except OSError as error:
             raise KioskOffline("the library system does not accept connections") from error
-        return cls(reader, writer, session)
 
     async def ask(self, request: Outgoing, timeout_s: float) -> Message:
         """Send a request and wait for its reply, sent again with its AY kept when none comes in time.
 
         Raises KioskOffline when retries are used up or the line is lost; the link is then to be closed.
         """
+        text = self._accent.sealed(self._accent.text(request), self._sent % 10)
+        self._sent += 1
         try:
-            self._writer.write(self._session.send(request))
+            await self._write(self._session.send_text(text))
             while True:
                 try:
                     async with asyncio.timeout(timeout_s):
                         return await self._answer()
                 except TimeoutError:
-                    self._writer.write(self._session.timed_out())
+                    await self._write(self._session.timed_out())
         except OSError as error:
             raise KioskOffline("the line to the library system was lost") from error
         except RemoteProtocolError as error:
@@ -51,22 +57,25 @@ class Link:
 
     async def close(self) -> None:
         """Close the line; never waits longer than a second for the peer."""
-        self._writer.close()
-        try:
-            async with asyncio.timeout(1.0):
-                await self._writer.wait_closed()
-        except OSError:
-            self._writer.transport.abort()
+        await self._wire.close()
+
+    async def _write(self, data: bytes) -> None:
+        """Send, in as many segments as the accent has."""
+        step = max(1, -(-len(data) // self._accent.pieces))
+        for at in range(0, len(data), step):
+            if at:
+                await asyncio.sleep(0.002)  # else the segments become one
+            self._wire.write(data[at : at + step])
 
     async def _answer(self) -> Message:
         while True:
             event = self._session.next_event()
             if event is NEED_DATA:
-                data = await self._reader.read(65_536)
+                data = await self._wire.read()
                 if not data:
                     raise ConnectionResetError("closed by the library system")
                 self._session.receive(data)
             elif isinstance(event, Answered):
                 return event.message
             elif isinstance(event, SendAgain):
-                self._writer.write(event.data)
+                self._wire.write(event.data)

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from firmware_sim.branch_client import SimBranchError
@@ -21,8 +22,9 @@ from firmware_sim.players.branch import BranchLife
 from firmware_sim.players.kiosk_page import KioskPageError
 from firmware_sim.players.stats import Stats
 from firmware_sim.players.world import World
+from firmware_sim.pty import LineError
 
-_TROUBLE = (OSError, EOFError, KioskOffline, KioskPageError, LoginFailed, SimBranchError, TimeoutError)
+_TROUBLE = (OSError, EOFError, KioskOffline, KioskPageError, LineError, LoginFailed, SimBranchError, TimeoutError)
 
 
 async def _again(
@@ -40,6 +42,12 @@ async def _again(
             await asyncio.sleep(1.0)
 
 
+def _acts(life: BranchLife) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
+    """What goes on at a branch side by side, by name."""
+    checks = [(f"self_check_{user}", partial(life.self_check, user)) for user in life.kiosks]
+    return [("gate", life.gate), *checks, ("pad_kiosk", life.pad_kiosk), ("courier", life.courier)]
+
+
 async def _play(plan_path: Path) -> None:
     plan = json.loads(plan_path.read_text("utf-8"))
     stats = Stats(Path(plan["stats"]))
@@ -51,9 +59,7 @@ async def _play(plan_path: Path) -> None:
     threading.Thread(target=_watch_stdin, args=(loop, stop), name="stdin", daemon=True).start()
     lives = [BranchLife(branch, world, stats, float(plan["speed"])) for branch in plan["branches"]]
     tasks = [
-        asyncio.create_task(_again(name, getattr(life, name), life, stats, stop))
-        for life in lives
-        for name in ("gate", "self_check", "pad_kiosk", "courier")
+        asyncio.create_task(_again(name, action, life, stats, stop)) for life in lives for name, action in _acts(life)
     ]
     print(json.dumps({"kind": "players", "branches": len(lives), "readers": len(world.people)}), flush=True)  # noqa: T201
     while not stop.is_set():
@@ -67,7 +73,7 @@ async def _play(plan_path: Path) -> None:
             continue
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.gather(*tasks, *(life.close() for life in lives), return_exceptions=True)
     stats.save()
 
 

@@ -7,10 +7,11 @@ import json
 import re
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from firmware_sim.branch_client import SimBranchClient
-from firmware_sim.kiosk import SimKiosk, SimKioskSession
+from firmware_sim.kiosk import SimKiosk, SimKioskSession, accent_of, place_of
 from firmware_sim.players.kiosk_page import KioskPage
 from firmware_sim.players.stats import Stats
 from firmware_sim.players.world import Book, Person, World
@@ -35,6 +36,14 @@ def code_of(message: Message) -> str:
     return "OK"
 
 
+def kiosk_of(plan: dict[str, Any], location: str) -> SimKiosk:
+    """A kiosk as a plan describes it: url, user, password, institution, accent, and ca for tls. Raises ValueError, OSError."""
+    place = place_of(plan["url"], ca=Path(plan["ca"]) if "ca" in plan else None)
+    return SimKiosk.at(
+        place, plan["user"], plan["password"], plan["institution"], accent=accent_of(plan["accent"]), location=location
+    )
+
+
 class BranchLife:
     """The players of one branch. ``seconds`` scales a pause: demo seconds at speed 1."""
 
@@ -46,11 +55,10 @@ class BranchLife:
         self._speed = speed
         self._control: int = branch["control"]
         self._page = KioskPage(branch["edge"])
-        sip2 = branch["sip2"]
-        place = (sip2["host"], sip2["port"])
-        self._kiosk = SimKiosk(*place, sip2["user"], sip2["password"], sip2["institution"], location="self-check 1")
-        sorter = branch["sorter"]
-        self._sorter = SimKiosk(*place, sorter["user"], sorter["password"], sip2["institution"], location="sorter")
+        self.kiosks = {
+            kiosk["user"]: kiosk_of(kiosk, f"self-check {at}") for at, kiosk in enumerate(branch["kiosks"], 1)
+        }
+        self._sorter = kiosk_of(branch["sorter"], "sorter")
         self._client: SimBranchClient | None = None
         self._connecting = asyncio.Lock()
 
@@ -64,6 +72,12 @@ class BranchLife:
                 await client.connect()
                 self._client = client
             return self._client
+
+    async def close(self) -> None:
+        """Hang up everywhere; a serial cable is pulled out."""
+        await self.forget_devices()
+        for kiosk in (*self.kiosks.values(), self._sorter):
+            await kiosk.close()
 
     async def forget_devices(self) -> None:
         """Drop the line to the simulated devices; the next use makes it again."""
@@ -93,24 +107,27 @@ class BranchLife:
 
     # --- self-check over SIP2 --------------------------------------------------------------------------------------
 
-    async def self_check(self) -> None:
-        """One person at the SIP2 self-check: shows the card, borrows a few books, or gives some back."""
-        await asyncio.sleep(self._pause(5.0))
+    async def self_check(self, user: str) -> None:
+        """One person at a SIP2 self-check: shows the card, borrows a few books, or gives some back."""
+        # All self-checks of a branch together have the readers that one had alone.
+        await asyncio.sleep(self._pause(5.0 * len(self.kiosks)))
+        kiosk = self.kiosks[user]
         rng = self.world.rng
         person = self.world.borrower(BRINGS_BACK)
         pin = person.pin
         if pin is not None and rng.random() < MISTYPED_PIN:
             pin = f"{(int(pin) + 1) % 10_000:04d}"
-        session = await self._kiosk.session(person.reader_no, pin, rng.choice(("019", "001")))
+        session = await kiosk.session(person.reader_no, pin, rng.choice(("019", "001")))
         status = await session.status()
         self.stats.counts["kiosk_sessions"] += 1
+        self.stats.counts[f"kiosk_sessions_{user}"] += 1
         if status.get("CQ") == "N" and pin is not None:
             self.stats.denied[code_of(status)] += 1
             await session.end()
             return
         await session.information()
         if person.bag and rng.random() < 0.8:
-            await self._give_back_at_kiosk(person)
+            await self._give_back_at_kiosk(person, kiosk)
         elif len(person.bag) < MOST_BOOKS:
             await self._borrow_at_kiosk(person, session)
         await session.end()
@@ -139,11 +156,11 @@ class BranchLife:
             for book in books:  # the machine broke: what it did not confirm goes back on the shelf
                 self.world.shelve(book, self.id)
 
-    async def _give_back_at_kiosk(self, person: Person) -> None:
+    async def _give_back_at_kiosk(self, person: Person, kiosk: SimKiosk) -> None:
         books = [person.bag.pop() for _ in range(min(2, len(person.bag)))]
         try:
             while books:
-                reply = await self._kiosk.checkin(books[-1].item_no)
+                reply = await kiosk.checkin(books[-1].item_no)
                 self._after_return(books.pop(), reply.fixed.get("ok") == "1", reply.get("CT"), person)
         finally:
             person.bag.extend(books)
@@ -264,6 +281,7 @@ class BranchLife:
             self.world.send(book, self.id, time.monotonic() + self._pause(5.0))
             return
         self.stats.counts["transits_received"] += 1
+        self.stats.counts[f"bin_{reply.get('CL') or '-'}"] += 1
         destination = reply.get("CT")
         if destination and destination != self.id:
             self.world.send(book, destination, time.monotonic() + self._pause(6.0))

@@ -302,6 +302,26 @@ class ChargeOut(Out):
     pos: int
 
 
+class IlsWorkOut(Out):
+    """A job for a member's own ILS: what it must book of an event (``of``) at another library's branch.
+
+    ``state`` is WAITING, TAKEN (durable at the branch beside the ILS), BOOKED or REFUSED; ``home`` "" for a return.
+    """
+
+    org: str
+    of: str
+    task: str
+    item: ItemRef
+    t: Time
+    due: Time | None
+    home: str
+    state: str
+    node: str | None
+    made: Time
+    taken: Time | None
+    done: Time | None
+
+
 class DeviceOut(Out):
     """A device. ``state`` is ``unknown`` while its branch is silent, whatever it last said (``reported_state``)."""
 

@@ -195,6 +195,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "device.kiosk": ("自助借还机", "kiosk"),
     "device.sip2": ("自助借还机", "kiosk (SIP2)"),
     "device.bin": ("还书箱", "return bin"),
+    "device.ils": ("图书馆系统", "library system (ILS)"),
     "event.CHECKOUT": ("借出", "borrowed"),
     "event.RENEW": ("续借", "renewed"),
     "event.RETURN": ("归还", "returned"),

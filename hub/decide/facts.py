@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import repeat
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import BindParameter, bindparam, func, select
@@ -14,8 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from consortium.bundle import Policy
 from consortium.facts import Device, EnterFacts, Known
 from consortium.identity import org_of_branch
+from hub.decide import asked
 from hub.decide.asked import MOST_TOKENS
 from hub.devices.nodes import Node
+from hub.identity.keys import Identity
 from hub.identity.readers import CardRecord, ReaderQueries, ReaderRecord, assemble
 from hub.ledger.items import ItemRecord, items_meant
 from hub.store.engine import Store
@@ -82,6 +85,27 @@ def person_called(org: str, srid: str, now: int) -> Need[Person | None]:
     return Need(_CALLED(org=org, srid=srid), make)
 
 
+def person_meant(identity: Identity, org: str, data: Mapping[str, Any], now: int) -> Need[Person | None]:
+    """Whom a request means: by the card shown, else by the srid of the session; where both are given they must name the same reader.
+
+    Raises asked.BadRequest REQUEST_FIELD where neither is given.
+    """
+    srid = asked.text_or_none(data, "srid")
+    if data.get("token") is None and data.get("tokens") is None:
+        if srid is None:
+            raise asked.BadRequest("REQUEST_FIELD", "a reader is named by srid or token")
+        return person_called(org, srid, now)
+    shown = person_shown(org, asked.tokens(data), now)
+    if srid is None:
+        return shown
+
+    def same(found: Sequence[Rows]) -> Person | None:
+        person = shown.make(found)
+        return person if person is not None and identity.srid(org, person.record.rid) == srid else None
+
+    return Need(shown.asked, same)
+
+
 async def items_at(
     conn: AsyncConnection, org: str, wanted: Sequence[tuple[str | None, str]]
 ) -> list[ItemRecord | None]:
@@ -116,8 +140,8 @@ _OPEN = Query(
 
 async def house(conn: AsyncConnection, policy: Policy, branch: str, now: int) -> House:
     """Counts of a branch now; they walk over everybody inside and today's visits, so they are no point reads."""
-    asked = [_INSIDE(branch=branch), _TODAY(branch=branch, since=midnight(policy, branch, now))]
-    return await ask(conn, Need(asked, lambda found: House(*(*found[0][0], *found[1][0]))))
+    queries = [_INSIDE(branch=branch), _TODAY(branch=branch, since=midnight(policy, branch, now))]
+    return await ask(conn, Need(queries, lambda found: House(*(*found[0][0], *found[1][0]))))
 
 
 def midnight(policy: Policy, branch: str, now: int) -> int:

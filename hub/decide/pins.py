@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from pwdlib.exceptions import PwdlibError
@@ -29,6 +30,10 @@ class _Tries:
     last_ms: int = 0
 
 
+AtHome = Callable[[], Awaitable[bool | None]]
+"""Whether the home library says that a PIN is right; None where it does not say."""
+
+
 @dataclass(slots=True)
 class Pins:
     """Wrong PINs by (reader, node), bounded; the oldest is forgotten first. A lock ends by time alone."""
@@ -46,21 +51,32 @@ class Pins:
             return False
         return tries.wrong >= WRONG_MOST
 
-    async def check(self, rid: str, node: str, verifier: str | None, pin: str, now: int) -> str:
-        """``OK``, ``PIN_WRONG`` or ``PIN_LOCKED``. A reader without a PIN never has a right one."""
+    async def check(
+        self, rid: str, node: str, verifier: str | None, pin: str, now: int, at_home: AtHome | None = None
+    ) -> str:
+        """``OK``, ``PIN_WRONG`` or ``PIN_LOCKED``. A reader without a PIN never has a right one.
+
+        ``at_home`` asks the home library's own ILS; where that does not say, our verifier decides. Wrong ones count alike.
+        """
         if self.locked(rid, node, now):
             return "PIN_LOCKED"
-        # counted before it is checked: guesses made at the same moment count too
+        tries = self._count(rid, node, now)  # before it is checked: guesses made at the same moment count too
+        right = await at_home() if at_home is not None and len(pin) <= MAX_PIN else None
+        if right is None and len(pin) <= MAX_PIN and verifier is not None:
+            right = await asyncio.to_thread(self._verify, pin, verifier)
+        if right:
+            self._tries.pop((rid, node), None)
+            return "OK"
+        return "PIN_LOCKED" if tries.wrong >= WRONG_MOST else "PIN_WRONG"
+
+    def _count(self, rid: str, node: str, now: int) -> _Tries:
         tries = self._tries.setdefault((rid, node), _Tries())
         tries.wrong += 1
         tries.last_ms = now
         self._tries.move_to_end((rid, node))
         while len(self._tries) > _REMEMBERED:
             self._tries.popitem(last=False)
-        if len(pin) <= MAX_PIN and verifier is not None and await asyncio.to_thread(self._verify, pin, verifier):
-            self._tries.pop((rid, node), None)
-            return "OK"
-        return "PIN_LOCKED" if tries.wrong >= WRONG_MOST else "PIN_WRONG"
+        return tries
 
     def _verify(self, pin: str, verifier: str) -> bool:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -13,16 +13,16 @@ from consortium.decisions import may_borrow, may_enter
 from consortium.facts import BorrowFacts, Device
 from consortium.record import record
 from hub.decide import asked
-from hub.decide.facts import Person, enter_facts, known_now, person_called, person_shown
+from hub.decide.facts import Person, enter_facts, known_now, person_meant, person_shown
 from hub.decide.pins import Pins
 from hub.decide.reservations import LASTS_MS, Reservation, Reservations
 from hub.devices.nodes import Node
 from hub.identity.keys import Identity
-from hub.ledger.items import ItemRecord, items_meant
+from hub.ils.asking import IlsAsking, ItemWord, ReaderWord
+from hub.ledger.items import ItemRecord, Key, items_meant
 from hub.metrics import Metrics
 from hub.policy.current import CurrentPolicy
 from hub.store.engine import Store
-from hub.store.reads import Need, Rows
 
 MAX_STACK = 30
 MAX_ANSWER = 15_000
@@ -43,6 +43,7 @@ class Decider:
         clock: Callable[[], int],
         *,
         new_id: Callable[[], str] = lambda: secrets.token_hex(8),
+        ils: IlsAsking | None = None,
     ) -> None:
         self._store = store
         self._identity = identity
@@ -52,6 +53,7 @@ class Decider:
         self._metrics = metrics
         self._clock = clock
         self._new_id = new_id
+        self._ils = ils
 
     def _count(self, decision: Decision) -> None:
         self._metrics.decisions.labels(decision.function, decision.outcome.value, decision.primary).inc()
@@ -83,12 +85,20 @@ class Decider:
         wanted = asked.items(data, MAX_STACK)
         pin = data.get("pin") is True
         at = Device(device, branch, authorised=branch == node.branch)
-        person, found = await self._store.know(self._borrower(node, data, now), items_meant(node.org, wanted))
+        person_, items_ = person_meant(self._identity, node.org, data, now), items_meant(node.org, wanted)
+        person, found = await self._store.know(person_, items_)
+        said: dict[Key, ItemWord] = {}
+        if self._ils is not None and (where := self._ils.to_ask(node, self._policy.policy, found)):
+            said = await self._ils.items(where, data.get("deadline_at"))
+            # time has passed: what the ledger knows is read as of now
+            now = self._clock()
+            person, found = await self._store.know(person_, items_)
         row = {**person.record.row(node.org), "pin": None} if person is not None else None
         answers: list[dict[str, Any]] = []
         size = len(msgspec.json.encode(row))
         for (owner, item_no), item in zip(wanted, found, strict=True):
-            answer = self._answer(node, at, person, pin, owner, item_no, item, now)
+            word = said.get(item.key) if item is not None else None
+            answer = self._answer(node, at, person, pin, owner, item_no, item, word, now)
             size += len(msgspec.json.encode(answer)) + 1
             if size > MAX_ANSWER:
                 self.forget([answer])
@@ -105,23 +115,6 @@ class Decider:
             if answer.get("reservation"):
                 self._reservations.consume(answer["reservation"])
 
-    def _borrower(self, node: Node, data: Mapping[str, Any], now: int) -> Need[Person | None]:
-        """By the card shown, else by the srid of the session; both must name the same reader where both are given."""
-        srid = asked.text_or_none(data, "srid")
-        if data.get("token") is None and data.get("tokens") is None:
-            if srid is None:
-                raise asked.BadRequest("REQUEST_FIELD", "a borrower is named by srid or token")
-            return person_called(node.org, srid, now)
-        shown = person_shown(node.org, asked.tokens(data), now)
-        if srid is None:
-            return shown
-
-        def same(found: Sequence[Rows]) -> Person | None:
-            person = shown.make(found)
-            return person if person is not None and self._identity.srid(node.org, person.record.rid) == srid else None
-
-        return Need(shown.asked, same)
-
     def _answer(
         self,
         node: Node,
@@ -131,6 +124,7 @@ class Decider:
         owner: str | None,
         item_no: str,
         item: ItemRecord | None,
+        word: ItemWord | None,
         now: int,
     ) -> dict[str, Any]:
         rid = person.record.rid if person is not None else None
@@ -138,7 +132,10 @@ class Decider:
         if person is not None:
             held = self._reservations.of(person.record.rid, now, but=item.key if item is not None else None)
             reader, card = person.record.facts(node.org, held), person.card.facts
-        facts = BorrowFacts(at, known_now(now), card, reader, item.facts(rid) if item is not None else None, pin=pin)
+        known = item.facts(rid) if item is not None else None
+        if known is not None and word is not None:
+            known = word.merged(known)
+        facts = BorrowFacts(at, known_now(now), card, reader, known, pin=pin)
         decision = may_borrow(self._policy.policy, facts, now, source="hub")
         self._count(decision)
         reservation = None
@@ -148,16 +145,8 @@ class Decider:
                 Reservation(reservation, rid, node.org, item.item_type, item.key, item.value, now + LASTS_MS)
             )
         return {
+            **told(decision, owner, item_no, item),
             "record": record(decision, facts, now),
-            "owner": item.owner if item is not None else owner,
-            "item_no": item_no,
-            "type": item.item_type if item is not None else "",
-            "title": item.title if item is not None else "",
-            "outcome": decision.outcome.value,
-            "codes": list(decision.codes),
-            "due": decision.due_ms,
-            "basis": list(decision.basis),
-            "terms": decision.terms.to_plain() if decision.terms is not None else {},
             "reservation": reservation,
         }
 
@@ -180,17 +169,33 @@ class Decider:
                 "pin_ok": None,
                 "code": "CARD_UNKNOWN",
             }
-        code = "OK"
-        if pin is not None:
-            code = await self._pins.check(person.record.rid, node.node, person.record.pin_verifier, pin, now)
+        code, word = await self._verified(node, person, pin, data.get("deadline_at"), now)
         return {
             "found": True,
             **self._name(node.org, person),
             "token": person.card.row,
-            "reader": {**person.record.row(node.org), "pin": None},
+            "reader": {**_standing(person.record.row(node.org), word), "pin": None},
             "pin_ok": None if pin is None else code == "OK",
             "code": code,
         }
+
+    async def _verified(
+        self, node: Node, person: Person, pin: str | None, deadline_at: Any, now: int
+    ) -> tuple[str, ReaderWord | None]:
+        """The PIN's code, by the home library's ILS where it says, and what else that says of the reader."""
+        word: ReaderWord | None = None
+
+        async def at_home() -> bool | None:
+            nonlocal word
+            if self._ils is not None:
+                word = await self._ils.reader(node, self._policy.policy, person.record, pin, deadline_at)
+            return word.pin_ok if word is not None else None
+
+        if pin is None:
+            await at_home()
+            return "OK", word
+        record = person.record
+        return await self._pins.check(record.rid, node.node, record.pin_verifier, pin, now, at_home), word
 
     async def item(self, node: Node, data: Mapping[str, Any]) -> dict[str, Any]:
         """What is known of an item, by key or bare number."""
@@ -200,3 +205,41 @@ class Decider:
             return {"found": False, "owner": owner, "item_no": item_no, "item": None}
         row = found.row(self._identity, node.org)
         return {"found": True, "owner": found.owner, "item_no": found.item_no, "item": row}
+
+
+def told(decision: Decision, owner: str | None, item_no: str, item: ItemRecord | None) -> dict[str, Any]:
+    """What an edge is told of a decision about one item of its stack."""
+    return {
+        "owner": item.owner if item is not None else owner,
+        "item_no": item_no,
+        "type": item.item_type if item is not None else "",
+        "title": item.title if item is not None else "",
+        "outcome": decision.outcome.value,
+        "codes": list(decision.codes),
+        "due": decision.due_ms,
+        "basis": list(decision.basis),
+        "terms": decision.terms.to_plain() if decision.terms is not None else {},
+    }
+
+
+_STOPPED = ("BORROW", "HOLD", "RENEW")
+
+
+def _standing(row: dict[str, Any], word: ReaderWord | None) -> dict[str, Any]:
+    """A reader's row with what the home library's ILS says of them at this moment."""
+    if word is None:
+        return row
+    out = dict(row)
+    if word.valid is False:
+        out["status"] = "INACTIVE"
+    if word.blocked:
+        block = {
+            "issuer": row["home"],
+            "scope": "issuer",
+            "actions": list(_STOPPED),
+            "kind": "",
+            "from_ms": 0,
+            "to_ms": None,
+        }
+        out["blocks"] = [*row["blocks"], block]
+    return out

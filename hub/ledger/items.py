@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consortium.facts import ItemFacts, ItemStatus, Relation
+from consortium.facts import ItemFacts, ItemStatus, LoanFacts, Relation
 from consortium.identity import org_of_branch
+from consortium.terms import Terms
 from hub.identity.keys import Identity
 from hub.store.chunks import chunks
 from hub.store.reads import Need, Query, Rows
@@ -25,7 +26,11 @@ HOLD_OVER = frozenset({"FILLED", "CANCELLED", "EXPIRED"})
 
 @dataclass(frozen=True, slots=True)
 class ItemRecord:
-    """One item, whole. ``loan_rid`` may be an erased reader's commitment; times in ms UTC."""
+    """One item, whole. ``loan_rid`` may be an erased reader's commitment; times in ms UTC.
+
+    Of the open loan: ``t_out``, ``terms`` (plain) and the ``renewals`` so far. ``waiting`` is how many holds are open, the first of
+    them ``hold_rid``'s; ``shelf`` where it stands.
+    """
 
     owner: str
     item_no: str
@@ -41,7 +46,12 @@ class ItemRecord:
     due: int | None
     loan_place: str | None
     transit_to: str | None
+    t_out: int | None = None
+    terms: Mapping[str, int] | None = None
+    renewals: Sequence[str] | None = None
+    shelf: str | None = None
     hold_rid: str | None = None
+    waiting: int | None = None
 
     @property
     def key(self) -> Key:
@@ -62,9 +72,18 @@ class ItemRecord:
             self.transit_to,
         )  # fmt: skip
 
+    def loan(self, rid: str | None) -> LoanFacts | None:
+        """The open loan as a decision about renewing it reads it, None where there is none."""
+        if self.loan_rid is None or self.due is None:
+            return None
+        return LoanFacts(
+            self.loan_rid == rid, self.t_out or 0, self.due, self.loan_place or "", Terms.from_plain(self.terms or {}),
+            len(self.renewals or ()),
+        )  # fmt: skip
+
     def row(self, identity: Identity, org: str) -> dict[str, Any]:
-        """The item's replica row at a library."""
-        return {
+        """The item's replica row at a library; of an open loan it says what a renewal is decided by."""
+        out: dict[str, Any] = {
             "type": self.item_type,
             "owner_branch": self.owner_branch,
             "title": self.title,
@@ -78,6 +97,16 @@ class ItemRecord:
             "transit_to": self.transit_to,
             "hold_srid": identity.srid(org, self.hold_rid) if self.hold_rid else None,
         }
+        if self.loan_rid is not None:
+            out |= {
+                "t_out": self.t_out, "place": self.loan_place or "", "terms": self.terms or {},
+                "renewed": len(self.renewals or ()),
+            }  # fmt: skip
+        if self.waiting:
+            out["holds"] = self.waiting
+        if self.shelf:
+            out["call_number"] = self.shelf
+        return out
 
 
 def _relation(whose: str | None, rid: str | None) -> Relation:
@@ -112,27 +141,38 @@ def item_query(*more: ColumnElement[Any]) -> Select[Any]:
         loans.c.due,
         loans.c.place,
         transits.c.to.label("transit_to"),
+        loans.c.t_out,
+        loans.c.terms,
+        loans.c.renewals,
+        items.c.shelf,
         *more,
     ).select_from(joined)
 
 
-def item_record(row: Any, hold_rid: str | None = None) -> ItemRecord:
-    """A row of ``item_query`` without more columns."""
-    return ItemRecord(*(*row, hold_rid))
+def item_record(row: Any, held: tuple[str, int] | None = None) -> ItemRecord:
+    """A row of ``item_query`` without more columns; ``held`` as ``first_holds`` has it."""
+    return ItemRecord(*(*row, *(held or (None, 0))))
+
+
+def _waiting(what: Any) -> Select[Any]:
+    """Something of the open holds on the item of the enclosing query."""
+    here = (holds.c.owner == items.c.owner) & (holds.c.item_no == items.c.item_no)
+    return select(what).where(here, *(holds.c.state != over for over in sorted(HOLD_OVER))).correlate(items)
 
 
 def _first_hold() -> ColumnElement[Any]:
     """Whose hold on the item of the enclosing query comes first."""
-    here = (holds.c.owner == items.c.owner) & (holds.c.item_no == items.c.item_no)
-    waiting = select(holds.c.rid).where(here, *(holds.c.state != over for over in sorted(HOLD_OVER)))
-    return waiting.order_by(holds.c.placed_ms, holds.c.id).limit(1).correlate(items).scalar_subquery()
+    return _waiting(holds.c.rid).order_by(holds.c.placed_ms, holds.c.id).limit(1).scalar_subquery()
 
 
-async def first_holds(conn: AsyncConnection) -> dict[Key, str]:
-    """The reader whose hold comes first, by item, for every item that has one."""
+async def first_holds(conn: AsyncConnection) -> dict[Key, tuple[str, int]]:
+    """The reader whose hold comes first and how many wait, by item, for every item that somebody waits for."""
     query = select(holds.c.owner, holds.c.item_no, holds.c.rid).where(holds.c.state.not_in(HOLD_OVER))
-    rows = await conn.execute(query.order_by(holds.c.placed_ms.desc(), holds.c.id.desc()))
-    return {(owner, item_no): rid for owner, item_no, rid in rows}
+    out: dict[Key, tuple[str, int]] = {}
+    for owner, item_no, rid in await conn.execute(query.order_by(holds.c.placed_ms, holds.c.id)):
+        first, n = out.get((owner, item_no), (rid, 0))
+        out[owner, item_no] = (first, n + 1)
+    return out
 
 
 def among(table: Any) -> ColumnElement[bool]:
@@ -150,7 +190,7 @@ def split(keys: Iterable[Key]) -> dict[str, list[str]]:
     return {"owners": sorted({owner for owner, _ in wanted}), "numbers": sorted({item_no for _, item_no in wanted})}
 
 
-_WHOLE = item_query(_first_hold().label("hold_rid"))
+_WHOLE = item_query(_first_hold().label("hold_rid"), _waiting(func.count()).scalar_subquery().label("waiting"))
 _OF_KEYS = _WHOLE.where(among(items))
 _OWNERS = (
     select(items.c.item_no, items.c.owner)

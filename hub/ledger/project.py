@@ -13,7 +13,8 @@ from consortium.clocks import Clocks, Correction
 from consortium.events import HOLD_KINDS, ITEM_KINDS, VISIT_KINDS, Event, Kind
 from consortium.fold import Logged
 from hub.identity.keys import Identity
-from hub.ledger import changes, charges, clocks, disputes, histories, holds, review, strangers, visits
+from hub.ils import work
+from hub.ledger import changes, charges, clocks, disputes, histories, holds, payments, review, strangers, visits
 from hub.ledger.charges import Owing
 from hub.ledger.histories import ItemsChanged
 from hub.ledger.items import Key
@@ -32,6 +33,8 @@ class Changed:
     conflicts: list[str] = field(default_factory=list)
     reservations: list[str] = field(default_factory=list)
     refolded: int = 0
+    work_for: set[str] = field(default_factory=set)
+    """Libraries whose own ILS has new work."""
 
 
 @dataclass(slots=True)
@@ -77,6 +80,9 @@ async def project(
     await _items(
         conn, taken, covered, {**moved.items, **met.items}, moved.holds | met.holds, policy, memory, known, now, out
     )
+    if any(one.event.kind in payments.KINDS for one in covered):
+        await payments.fold_in(conn, covered)
+    out.work_for = await work.fold_in(conn, policy, covered, now)
     await disputes.settle(conn, [one.event for one in covered if one.event.kind is Kind.CONFLICT_SETTLED])
     await _devices(conn, [one.event for one in covered if one.event.kind is Kind.DEVICE])
     out.reservations = [

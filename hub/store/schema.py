@@ -252,6 +252,40 @@ charges = Table(  # the ledger of overdue charges, in fen; only ever added to
     Index("ix_charges_loan", "loan"),
 )
 
+payments = Table(  # what was paid or waived of charges, folded from CHARGE_PAID and CHARGE_WAIVED; in minor units
+    "payments",
+    metadata,
+    Column("id", String(160), primary_key=True),  # the event's name
+    Column("loan", String(160), nullable=False),
+    Column("owner", String(16), nullable=False),
+    Column("item_no", String(64), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("waived", Boolean, nullable=False),
+    Column("branch", String(32), nullable=False),
+    Column("t", BigInteger, nullable=False),
+    Index("ix_payments_loan", "loan"),
+)
+
+ils_work = Table(  # what a member's own ILS must book of events at other libraries' branches (hub.ils)
+    "ils_work",
+    metadata,
+    Column("org", String(16), nullable=False),
+    Column("of", String(160), nullable=False),  # the event it follows from
+    Column("task", String(12), nullable=False),
+    Column("owner", String(16), nullable=False),
+    Column("item_no", String(64), nullable=False),
+    Column("t", BigInteger, nullable=False),
+    Column("due", BigInteger),
+    Column("home", String(16), nullable=False, default=""),
+    Column("state", String(12), nullable=False),
+    Column("node", String(64)),  # who took it
+    Column("made_ms", BigInteger, nullable=False),
+    Column("taken_ms", BigInteger),
+    Column("done_ms", BigInteger),
+    PrimaryKeyConstraint("org", "of"),
+    Index("ix_ils_work_state", "state", "org", "t"),
+)
+
 presence = Table(  # the visit fold's memory of a reader at a branch: its last event and its open visit
     "presence",
     metadata,
@@ -433,6 +467,7 @@ holds = Table(
     Column("ended_ms", BigInteger),
     Column("loan_id", String(160)),
     Index("ix_holds_item", "owner", "item_no", "state"),
+    Index("ix_holds_reader", "rid", "state"),
 )
 
 sites = Table(  # the replica's version counter per library; generation rises at every restore
@@ -492,6 +527,18 @@ idempotency = Table(
     Column("response", Text, nullable=False),
     Column("t", BigInteger, nullable=False),
     PrimaryKeyConstraint("who", "key"),
+)
+
+answered = Table(  # answers to what an edge asked to be done once; its transaction gets the first answer for ever
+    "answered",
+    metadata,
+    Column("node", String(64), nullable=False),
+    Column("name", String(12), nullable=False),
+    Column("txn", String(64), nullable=False),
+    Column("body_hash", String(64), nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("t", BigInteger, nullable=False),
+    PrimaryKeyConstraint("node", "name", "txn"),
 )
 
 audit = Table(

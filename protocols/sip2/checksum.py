@@ -32,4 +32,6 @@ def az_of_sum(total: int) -> bytes:
 
 def az_of(data: bytes) -> bytes:
     """The AZ value of a message that ends with the two bytes `AZ`."""
+    if len(data) <= _CHUNK:
+        return b"%04X" % (1 - adler32(data) & 0xFFFF)
     return b"%04X" % (-byte_sum(data) & 0xFFFF)

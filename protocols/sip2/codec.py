@@ -1,163 +1,104 @@
 """Bytes of one frame to a `Message` and back, tolerant of what kiosks in the field send.
 
 Text is decoded before it is split: the second byte of a GBK character may be the delimiter's 7C. AY and AZ are taken by
-position from the end. The fixed part is sliced by the tables of `messages`; only when a check fails are the known
-deviations tried (SIP2 2.00 has no word on any of them).
+position from the end. A frame that is as the standard writes it is read here at one go; where anything is unusual,
+`protocols.sip2.tolerant` reads it step by step and names what it tolerated.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from operator import itemgetter
+from zlib import adler32
 
-from protocols.sip2.checksum import az_of_sum, byte_sum, code_point_sum
-from protocols.sip2.dates import is_date
-from protocols.sip2.errors import LocalProtocolError, RemoteProtocolError
+from protocols.sip2.checksum import az_of, az_of_sum, byte_sum
+from protocols.sip2.dates import BLANK_DATE
+from protocols.sip2.errors import LocalProtocolError
 from protocols.sip2.fields import FIELDS, MAX_VALUE, PRIVATE, SECRET
-from protocols.sip2.messages import LAYOUTS, RESENDS, Checksum, Layout, Message
+from protocols.sip2.messages import LAYOUTS, Layout, Message
+from protocols.sip2.tolerant import fixed_part, is_identifier, missing_layout, names_judged, read
 
 __all__ = ["build", "code_of", "mask", "parse", "seal", "shown"]
 
-SumOver = Literal["bytes", "code_points"]
-
-_KNOWN = frozenset(FIELDS)
-_HEX = frozenset(b"0123456789ABCDEFabcdef")
 _MASKED = "***"
+_fields = re.compile(r"([^|]{2})([^|]*)\|").findall
+_judged: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
+_JUDGED_MOST = 1024
+_NAMES_MOST = 48
+_name = itemgetter(0)
+_EXACT = 256
+"""Bytes over which Adler-32 gives the sum as it is (protocols.sip2.checksum)."""
 
 
-def parse(data: bytes, encoding: str = "utf-8") -> Message:
+def parse(data: bytes, encoding: str = "utf-8", delimiter: str = "|") -> Message:
     """Read one frame (without terminator). A bad checksum is told in the message, not raised.
 
-    Bytes that the encoding does not know are replaced and `replaced` is set. Raises RemoteProtocolError: `empty`,
-    `not_a_message`, `unknown_message`, `fixed_part` (cut or shifted), `field` (no identifier); the error carries what
-    was read of code, sequence and checksum.
+    Bytes that the encoding does not know are replaced and `replaced` is set. `delimiter` is one ASCII character. Raises
+    RemoteProtocolError: `empty`, `not_a_message`, `unknown_message`, `fixed_part` (cut or shifted), `field` (no
+    identifier); the error carries what was read of code, sequence and checksum.
     """
-    end, sequence, az = _tail(data)
-    body = data[:end]
-    replaced = False
+    if data[-9:-7] == b"AY" and delimiter == "|":
+        message = _plain(data, encoding)
+        if message is not None:
+            return message
+    return read(data, encoding, delimiter)
+
+
+def _plain(data: bytes, encoding: str) -> Message | None:
+    """The message of a frame with AY and a good AZ; None where something about it is unusual."""
+    summed = data[:-4]
+    # az_of written out for all but long frames: the call would take a tenth of the time.
+    az = b"%04X" % (1 - adler32(summed) & 0xFFFF) if len(summed) <= _EXACT else az_of(summed)
+    if data[-4:] != az or data[-6:-4] != b"AZ":
+        return None
     try:
-        text = body.decode(encoding)
+        text = data[:-9].decode(encoding)
     except UnicodeDecodeError:
-        text, replaced = body.decode(encoding, "replace"), True
-
-    checksum: Checksum = "none"
-    right: str | None = None
-    sum_over: SumOver | None = None
-    if az is not None:
-        true_az = az_of_sum(byte_sum(data[:az]))
-        given = data[az : az + 4].upper()
-        if given == true_az:
-            checksum, sum_over = "ok", "bytes"
-        elif not body.isascii() and given == az_of_sum(code_point_sum(text) + byte_sum(data[end:az])):
-            checksum, sum_over = "ok", "code_points"
-        else:
-            checksum, right = "bad", true_az.decode("ascii")
-
+        return None
     code = text[:2]
     layout = LAYOUTS.get(code)
-    try:
-        if layout is None:
-            raise _no_layout(text)
-        fixed, at = _fixed_part(text, layout)
-        fields = tuple([(part[:2], part[2:]) for part in text[at:].split("|") if part])
-        if not _KNOWN.issuperset([name for name, _ in fields]):
-            fields = _sound(fields)
-    except RemoteProtocolError as error:
-        error.message_code = code if code.isascii() and code.isdigit() else None
-        error.sequence, error.checksum, error.right = sequence, checksum, right
-        raise
-    return Message(code, fixed, fields, sequence, checksum, right, sum_over, replaced)
+    if layout is None:
+        return None
+    parts = layout.match(text, 2)
+    if parts is None:
+        return None
+    end = layout.end
+    fields = tuple(_fields(text, end))
+    # As many fields as delimiters, the last of them at the very end: nothing was left out between two fields.
+    if len(fields) != text.count("|", end) or (text[-1] != "|" and len(text) != end):
+        return None
+    names = (code, tuple(map(_name, fields)))
+    quirks = _judged.get(names)
+    if quirks is None:
+        quirks = _judge(layout, names)
+    if quirks is None or (len(text) > MAX_VALUE and max([len(value) for _, value in fields]) > MAX_VALUE):
+        return None
+    fixed = parts.groupdict()
+    blank = layout.blank
+    if blank is not None and fixed[blank] == BLANK_DATE:
+        quirks += ("blank_dates",)
+    elif code == "98" and "  |" in text:
+        return None
+    return Message(code, fixed, fields, chr(data[-7]), "ok", None, "bytes", False, quirks)
+
+
+def _judge(layout: Layout, names: tuple[str, tuple[str, ...]]) -> tuple[str, ...] | None:
+    """The quirks of a row of identifiers, None where one of them is none; kept, for kiosks send the same rows always."""
+    if not all(map(is_identifier, set(names[1]))):
+        return None
+    quirks = names_judged(layout, names[1])
+    if len(names[1]) <= _NAMES_MOST:
+        if len(_judged) >= _JUDGED_MOST:
+            _judged.clear()
+        _judged[names] = quirks
+    return quirks
 
 
 def code_of(data: bytes) -> str:
     """The two digits a frame begins with, or `??` where it begins otherwise: fit for logs."""
     head = data[:2]
     return head.decode("ascii") if len(head) == 2 and head.isdigit() else "??"
-
-
-def _tail(data: bytes) -> tuple[int, str | None, int | None]:
-    """Where AY or AZ begins, the sequence, and where the four digits of AZ begin.
-
-    AZ stands without AY only after a delimiter or in 96 and 97; otherwise the end of a last value without delimiter
-    could be taken for it. Blanks or a delimiter after AZ are passed over.
-    """
-    length = len(data)
-    if data[-6:-4] != b"AZ" and data[-1:] in (b"|", b" "):
-        length = len(data.rstrip(b"| "))
-        if data[length - 6 : length - 4] != b"AZ":
-            length = len(data)
-    at = length - 4
-    if at >= 4 and data[at - 2 : at] == b"AZ" and _HEX.issuperset(data[at:length]):
-        if data[at - 5 : at - 3] == b"AY":
-            return at - 5, chr(data[at - 3]), at
-        if data[at - 3] == 0x7C or data[: at - 2] in (b"96", b"97"):
-            return at - 2, None, at
-    elif length > 3 and data[length - 3 : length - 1] == b"AY" and data[length - 4] == 0x7C and data[-1:].isdigit():
-        return length - 3, chr(data[-1]), None
-    return len(data), None, None
-
-
-def _no_layout(text: str) -> RemoteProtocolError:
-    if not text:
-        return RemoteProtocolError("empty", "The frame is empty.")
-    if len(text) >= 2 and text[:2].isascii() and text[:2].isdigit():
-        return RemoteProtocolError("unknown_message", "SIP2 2.00 has no message of this code.")
-    return RemoteProtocolError("not_a_message", "A message begins with two digits; this frame does not.")
-
-
-def _fixed_part(text: str, layout: Layout) -> tuple[dict[str, str], int]:
-    """The fixed part by name and where the fields begin."""
-    end = layout.end
-    if _holds(text, layout):
-        fixed = {name: text[start:stop] for name, start, stop in layout.parts}
-    else:
-        fixed, end = _deviation(text, layout)
-    if end < len(text) and not text[end].isalpha():
-        end = _skip_stray(text, end)
-    return fixed, end
-
-
-def _holds(text: str, layout: Layout) -> bool:
-    """Whether dates, versions and numbers stand where the table has them."""
-    if len(text) < layout.end or not text[: layout.end].isascii():
-        return False
-    for start, stop in layout.dates:
-        date = text[start:stop]
-        if not (date[8:12] == "    " and date[:8].isdigit() and date[12:].isdigit()) and not is_date(date):
-            return False
-    for start, stop in layout.numbers:
-        if not text[start:stop].replace(" ", "0").isdigit():
-            return False
-    return all(text[start].isdigit() and text[start + 1] == "." for start, _ in layout.versions)
-
-
-def _deviation(text: str, layout: Layout) -> tuple[dict[str, str], int]:
-    """The two known forms of a fixed part that do not fit the table; anything else is refused."""
-    if layout.code == "65" and (len(text) == 2 or text[2:4].isalpha()):
-        return {}, 2  # renew all without its date, as a client in the field sends it
-    if layout.code == "17" and text[2:5].isdigit() and len(text) >= 23 and is_date(text[5:23]):
-        return {"transaction_date": text[5:23]}, 23  # a language code before the date
-    raise RemoteProtocolError("fixed_part", f"The fixed part of message {layout.code} is cut or shifted.")
-
-
-def _skip_stray(text: str, at: int) -> int:
-    """Past one stray digit, blanks and stray delimiters between the fixed part and the first field."""
-    if text[at].isdigit() and not text[at + 1 : at + 2].isdigit():
-        at += 1
-    while at < len(text) and text[at] in "| ":
-        at += 1
-    return at
-
-
-def _sound(fields: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Fields with unknown identifiers: kept when two letters (or letter, digit); a run of blanks alone is dropped."""
-    kept = []
-    for name, value in fields:
-        if len(name) == 2 and name.isascii() and name[0].isalpha() and name[1].isalnum():
-            kept.append((name, value))
-        elif name.strip() or value.strip():
-            raise RemoteProtocolError("field", "A field does not begin with a two-letter identifier.")
-    return tuple(kept)
 
 
 def build(
@@ -168,6 +109,7 @@ def build(
     sequence: str | None = None,
     checksum: bool = True,
     encoding: str = "utf-8",
+    delimiter: str = "|",
 ) -> bytes:
     """Write one frame without terminator. With `checksum`, AZ follows wherever AY does, and in 96 and 97.
 
@@ -189,8 +131,8 @@ def build(
         ]
         raise LocalProtocolError("fixed_part", f"Message {code}: wrong width of {', '.join(wrong)}.", message_code=code)
     words = [name + value for name, value in fields]
-    text = f"{code}{''.join(values)}{'|'.join(words)}|" if words else code + "".join(values)
-    if text.count("|") != len(words) or "\r" in text or "\n" in text or "\0" in text:
+    text = f"{code}{''.join(values)}{delimiter.join(words)}{delimiter}" if words else code + "".join(values)
+    if text.count(delimiter) != len(words) or "\r" in text or "\n" in text or "\0" in text:
         raise LocalProtocolError("field", f"Message {code}: a value holds a delimiter or a control character.")
     if len(text) > MAX_VALUE and max(map(len, words), default=0) > MAX_VALUE + 2:
         raise LocalProtocolError("field", f"Message {code}: a value is longer than {MAX_VALUE} characters.")
@@ -207,19 +149,17 @@ def seal(body: bytes, sequence: str | None, *, checksum: bool = True) -> bytes:
     return body + az_of_sum(byte_sum(body))
 
 
-def mask(text: str, hidden: frozenset[str] = SECRET) -> str:
+def mask(text: str, hidden: frozenset[str] = SECRET, delimiter: str = "|") -> str:
     """A message's text with the values of some fields replaced by `***`, empty ones too.
 
     Raises RemoteProtocolError for text that is no message: it must then not be shown at all.
     """
     layout = LAYOUTS.get(text[:2])
     if layout is None:
-        raise _no_layout(text)
-    if layout.code in RESENDS:
-        return text
-    _, at = _fixed_part(text, layout)
-    shown = [part[:2] + _MASKED if part[:2] in hidden else part for part in text[at:].split("|")]
-    return text[:at] + "|".join(shown)
+        raise missing_layout(text)
+    _, at = fixed_part(text, layout, delimiter, [])
+    shown = [part[:2] + _MASKED if part[:2] in hidden else part for part in text[at:].split(delimiter)]
+    return text[:at] + delimiter.join(shown)
 
 
 def shown(message: Message, hidden: frozenset[str] = PRIVATE) -> str:

@@ -24,6 +24,11 @@ _END = re.compile(rb"[\r\n]")
 _CR, _LF = 0x0D, 0x0A
 
 
+def _is_whole(data: bytes) -> bool:
+    """Whether bytes begin with a digit and hold one terminator, a CR at their end."""
+    return data[-1:] == b"\r" and 0x30 <= data[0] <= 0x39 and data.find(b"\r") == len(data) - 1 and b"\n" not in data
+
+
 class Framer:
     """Cuts a byte stream into frames, whatever its chunks, and learns the peer's terminator.
 
@@ -37,22 +42,44 @@ class Framer:
         self._max_length = max_length
         self._dropping = False
         self._after_cr = False
+        self._whole: bytes | None = None
         self.terminator: bytes | None = None
 
     def receive(self, data: bytes) -> None:
         """Take bytes as they come."""
+        if self._whole is not None:
+            self._buffer += self._whole + b"\r"
+            self._whole = None
+        elif not self._buffer and not self._dropping and _is_whole(data) and len(data) <= self._max_length:
+            # One frame, ended by the CR that it ends with: what a kiosk that waits for its answers sends.
+            self._whole = data[:-1]
+            return
         self._buffer += data
 
     @property
     def buffered(self) -> int:
         """Bytes that wait to be cut."""
-        return len(self._buffer)
+        return len(self._buffer) if self._whole is None else len(self._whole) + 1
+
+    def give_up(self, *, rest_comes: bool) -> None:
+        """Forget a frame that has begun; with `rest_comes` what still comes of it is dropped up to its end."""
+        self._dropping = rest_comes
+        self._whole = None
+        self._clear()
 
     def next_frame(self) -> bytes | Literal[NeedData.NEED_DATA]:
         """The next frame without terminator, or NEED_DATA.
 
         Raises RemoteProtocolError `frame_too_long` once for an endless frame; the next call goes on after its end.
         """
+        if self._whole is not None:
+            frame, self._whole = self._whole, None
+            self._after_cr = True
+            if self.terminator is None:
+                self.terminator = b"\r"
+            return frame
+        if not self._buffer:
+            return NEED_DATA
         while True:
             self._finish_crlf()
             found = _END.search(self._buffer, self._scanned)
@@ -63,7 +90,7 @@ class Framer:
             was_cr = self._buffer[end] == _CR
             del self._buffer[: end + 1]
             self._scanned = 0
-            if self.terminator is None:
+            if self.terminator is None and end:  # a blank line says nothing yet
                 self.terminator = b"\r" if was_cr else b"\n"
             self._after_cr = was_cr
             self._finish_crlf()

@@ -21,7 +21,9 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final, Literal
 
-from protocols.sip2.codec import build, code_of, seal
+import msgspec
+
+from protocols.sip2.codec import code_of, parse, seal
 from protocols.sip2.dates import format_date
 from protocols.sip2.dialect import Dialect
 from protocols.sip2.errors import LocalProtocolError, RemoteProtocolError
@@ -63,6 +65,9 @@ TRANSITIONS: dict[State, dict[Signal, State]] = {
 """state → {signal: next state}; a signal that is missing is a fault of our own."""
 
 _SIGNAL_OF = {"93": Signal.LOGIN, "99": Signal.STATUS}
+_READY, _BUSY = State.READY, State.BUSY
+_PLAIN = frozenset(REPLY_OF) - {"93"}
+"""Requests that lead from READY to BUSY, and their answers back: nearly all there are, so the table is not asked."""
 
 
 class Paused(Enum):
@@ -75,15 +80,13 @@ PAUSED: Final = Paused.PAUSED
 """A request is open: answer it before the next event."""
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
+class Login(msgspec.Struct, frozen=True):
     """A 93 to be checked; answer with `ok` 1 or 0."""
 
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A request of a logged-in kiosk, to be executed once and answered."""
 
     message: Message
@@ -93,7 +96,7 @@ class Request:
 class Answer:
     """Bytes to send that need no decision.
 
-    `reason`: `bad_checksum`, `unreadable`, `too_long`, `resend`, `duplicate` or `not_logged_in`. `code` is the code of
+    `reason`: `bad_checksum`, `unreadable`, `too_long`, `too_slow`, `resend`, `duplicate` or `not_logged_in`. `code` is the code of
     the frame that caused it, fit for logs.
     """
 
@@ -123,16 +126,34 @@ def offline_status(now: datetime) -> tuple[dict[str, str], list[tuple[str, str]]
     return fixed, [("AO", ""), ("BX", "N" * len(BX_ORDER))]
 
 
+def _spoilt_tail(message: Message) -> bool:
+    """Whether a message ends in an AY or AZ that is no good one: cut or garbled on the way, so nothing is executed."""
+    return bool(message.fields) and message.fields[-1][0] in ("AY", "AZ")
+
+
 class ServerSession:
     """One kiosk's connection as the library system sees it.
 
-    `login_required` False starts READY: for listeners whose peers are known by address.
+    `login_required` False starts READY: for listeners whose peers are known by address. `delimiters` are those that
+    accounts may have instead of `|`: a 93 is read with them before the account is known. `frame` is the frame behind
+    the last event, as it came, without terminator; empty for one that was too long.
     """
 
-    def __init__(self, *, encoding: str = "utf-8", login_required: bool = True, max_length: int = 16_384) -> None:
+    def __init__(
+        self,
+        *,
+        encoding: str | None = None,
+        login_required: bool = True,
+        max_length: int = 16_384,
+        delimiters: frozenset[str] = frozenset(),
+    ) -> None:
         self.state = State.NEW if login_required else State.READY
-        self.dialect = Dialect(encoding=encoding)
+        self.dialect = Dialect()
+        self.frame = b""
+        if encoding is not None:
+            self.use(encoding=encoding)
         self._framer = Framer(max_length)
+        self._delimiters = delimiters
         self._open: tuple[bytes, Message, datetime] | None = None
         self._before: tuple[bytes, datetime, bytes] | None = None
         self._last_sent: bytes | None = None
@@ -142,14 +163,37 @@ class ServerSession:
         """Bytes received and not yet cut into frames."""
         return self._framer.buffered
 
-    def use_encoding(self, encoding: str) -> None:
-        """Take an account's encoding, unless the peer has already shown another by its bytes."""
-        if not self.dialect.encoding_settled:
-            self.dialect.encoding = encoding
+    def use(
+        self,
+        *,
+        encoding: str | None = None,
+        terminator: str | None = None,
+        error_detection: bool | None = None,
+        delimiter: str = "|",
+    ) -> None:
+        """Speak as an account is configured; None leaves it to what is learned. `terminator` is CR, LF or CRLF."""
+        self.dialect.configure(
+            encoding=encoding, terminator=terminator, error_detection=error_detection, delimiter=delimiter
+        )
+
+    def logged_in(self) -> None:
+        """The peer is known without 93: by its address, its line or a login prompt."""
+        if self.state is State.NEW:
+            self.state = State.READY
 
     def receive(self, data: bytes) -> None:
         """Take bytes as they come."""
         self._framer.receive(data)
+
+    def give_up(self, *, rest_comes: bool) -> Answer:
+        """Ask again for a message that has begun and does not end, and forget what came of it.
+
+        With `rest_comes` (a connection loses no bytes) what still comes of it is dropped; without (a serial line does)
+        the next byte begins a message.
+        """
+        self._framer.give_up(rest_comes=rest_comes)
+        self.frame = b""
+        return self._please_resend("too_slow", "??")
 
     def next_event(self, now: datetime) -> Event | Literal[NeedData.NEED_DATA, Paused.PAUSED]:
         """The next thing to do, NEED_DATA, or PAUSED while a request is open."""
@@ -158,17 +202,25 @@ class ServerSession:
         try:
             frame = self._framer.next_frame()
         except RemoteProtocolError:
+            self.frame = b""
             return self._please_resend("too_long", "??")
         if frame is NEED_DATA:
             return NEED_DATA
-        if self._framer.terminator is not None:
-            self.dialect.terminator = self._framer.terminator
+        self.frame = frame
+        dialect = self.dialect
+        if self._framer.terminator != dialect.terminator and self._framer.terminator is not None:
+            dialect.learn_terminator(self._framer.terminator)
         try:
-            message = self.dialect.read(frame)
+            message = dialect.read(frame)
         except RemoteProtocolError as error:
             return self._unreadable(code_of(frame), error)
-        if message.checksum == "bad":
+        if message.checksum != "ok" and (message.checksum == "bad" or _spoilt_tail(message)):
             return self._please_resend("bad_checksum", message.code)
+        before = self._before
+        if self.state is _READY and message.code in _PLAIN and (before is None or before[0] != frame):
+            self.state = _BUSY
+            self._open = (frame, message, now)
+            return Request(message)
         return self._sound(frame, message, now)
 
     def answer(self, fixed: Mapping[str, str], fields: Iterable[tuple[str, str]], *, code: str | None = None) -> bytes:
@@ -180,15 +232,32 @@ class ServerSession:
         if self._open is None:
             raise LocalProtocolError("state", "No request is open, so there is nothing to answer.")
         frame, request, since = self._open
-        data = self._written(request, code or REPLY_OF[request.code], fixed, fields)
-        if self.state is State.LOGGING_IN:
-            self._move(Signal.ACCEPTED if fixed.get("ok") == "1" else Signal.REFUSED)
+        data = self.dialect.write(
+            code or REPLY_OF[request.code],
+            fixed,
+            fields,
+            sequence=request.sequence,
+            checksum=request.checksum != "none",
+        )
+        if self.state is _BUSY:
+            self.state = _READY
         else:
-            self._move(Signal.ANSWERED)
+            self._move(Signal.ACCEPTED if fixed.get("ok") == "1" else Signal.REFUSED)
         self._open = None
         self._before = (frame, since, data)
         self._last_sent = data
         return data
+
+    def _login(self, frame: bytes, message: Message) -> Message:
+        """A 93; one whose password is missing may have another delimiter, which its account has."""
+        if message.has("CO"):
+            return message
+        for delimiter in self._delimiters:
+            other = parse(frame, self.dialect.encoding, delimiter)
+            if other.has("CO"):
+                self.dialect.delimiter = delimiter
+                return other
+        return message
 
     def _sound(self, frame: bytes, message: Message, now: datetime) -> Event:
         if message.code == "97":
@@ -203,8 +272,12 @@ class ServerSession:
         self._move(_SIGNAL_OF.get(message.code, Signal.REQUEST))
         if self.state is State.NEW:
             return self._not_logged_in(message, now)
+        if self.state is State.LOGGING_IN:
+            message = self._login(frame, message)
+            self._open = (frame, message, now)
+            return Login(message)
         self._open = (frame, message, now)
-        return Login(message) if self.state is State.LOGGING_IN else Request(message)
+        return Request(message)
 
     def _not_logged_in(self, message: Message, now: datetime) -> Answer:
         if message.code == "99":
@@ -232,7 +305,8 @@ class ServerSession:
         return self._please_resend("unreadable", code)
 
     def _please_resend(self, reason: str, code: str) -> Answer:
-        data = seal(b"96", None, checksum=self.dialect.error_detection is not False) + self.dialect.terminator
+        detects = reason == "bad_checksum" or self.dialect.error_detection is not False
+        data = seal(b"96", None, checksum=detects) + self.dialect.terminator
         if code != "97":
             # A spoilt 97 must not make 96 "the last reply": the kiosk would ask for it for ever.
             self._last_sent = data
@@ -241,15 +315,7 @@ class ServerSession:
     def _written(
         self, request: Message, code: str, fixed: Mapping[str, str], fields: Iterable[tuple[str, str]]
     ) -> bytes:
-        frame = build(
-            code,
-            fixed,
-            fields,
-            sequence=request.sequence,
-            checksum=request.checksum != "none",
-            encoding=self.dialect.encoding,
-        )
-        return frame + self.dialect.terminator
+        return self.dialect.write(code, fixed, fields, sequence=request.sequence, checksum=request.checksum != "none")
 
     def _move(self, signal: Signal) -> None:
         following = TRANSITIONS[self.state].get(signal)

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TONGJIE = [sys.executable, "-m", "tongjie"]
 REPORT_KEYS = {
     "taps", "allowed", "denied", "loans_opened", "loans_closed", "returns_away", "transits_opened", "transits_received",
-    "events_sent", "events_acked", "events_duplicated", "events_lost", "conflicts", "invariants", "latency_ms",
+    "events_sent", "events_acked", "events_duplicated", "events_lost", "conflicts", "invariants", "latency_ms", "ils",
 }  # fmt: skip
 
 
@@ -106,12 +106,33 @@ def test_every_device_comes_online_and_the_console_answers(running: Running):
     deadline = time.monotonic() + 30
     while True:
         devices = running.get(f"{running.demo['hub']}/api/v1/devices")["items"]
-        if len(devices) >= 12 and all(device["state"] == "online" for device in devices):
+        if len(devices) >= 17 and all(device["state"] == "online" for device in devices):
             break
         assert time.monotonic() < deadline, devices
         time.sleep(0.5)
     with urllib.request.urlopen(f"{running.demo['hub']}/login", timeout=10) as page:
         assert page.status == 200
+
+
+def test_kiosks_work_over_tcp_tls_and_a_serial_line_and_their_trace_names_nobody(running: Running):
+    edge, deadline = running.demo["branches"][0]["edge"], time.monotonic() + 60
+    wanted = {"251020-01-kiosk1": "sip2", "251020-01-kiosk2": "tls", "251020-01-kiosk3": "serial"}
+    while True:
+        found = {row["kiosk"]: row for row in running.get(f"{edge}/trace/api/kiosks")["kiosks"]}
+        seen = {name: {c["listener"] for c in found[name]["connections"]} for name in wanted}
+        if all(listener in seen[name] for name, listener in wanted.items()) and all(
+            found[name]["lines"] > 8 for name in wanted
+        ):
+            break
+        assert time.monotonic() < deadline, found
+        time.sleep(0.5)
+    assert found["251020-01-kiosk2"]["connections"][0]["dialect"]["terminator"] == "CRLF"
+    numbers = [reader["reader_no"] for reader in running.demo["readers"]]
+    for name in wanted:
+        with urllib.request.urlopen(f"{edge}/trace/api/download?kiosk={name}", timeout=10) as file:
+            text = file.read().decode()
+        assert "AB" in text
+        assert [number for number in numbers if number in text] == []
 
 
 def test_a_stranger_sees_nothing(running: Running):
@@ -267,6 +288,26 @@ def test_ctrl_c_ends_it_in_order_with_a_report_that_lost_nothing(running: Runnin
     assert sum(state == "holds" for state in report["invariants"].values()) >= 13
     assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
     assert "invariants: 17 of 18 hold" in running.output.read_text()
+    assert report["players"]["counts"]["kiosk_sessions_kiosk3"] > 0
+    # Without --for the desk lends over a minute and the outage comes after it: what it did by now is found.
+    assert report["ils"]["behind_our_back"] == report["ils"]["found"] > 0
+
+
+def test_an_ils_that_lends_behind_our_back_and_goes_away_loses_nothing(tmp_path: Path):
+    report = tmp_path / "report.json"
+    ran = subprocess.run(
+        [*TONGJIE, "demo", "--for", "30", "--speed", "5", "--ports", "auto", "--data", str(tmp_path / "demo"), "--report", str(report)],
+        cwd=ROOT, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    found = json.loads(report.read_text("utf-8"))
+    ils = found["ils"]
+    assert set(ils) == {"behind_our_back", "found", "while_away", "booked", "refused"}
+    assert ils["behind_our_back"] == ils["found"] == 50
+    assert ils["while_away"] > 0
+    assert ils["booked"] + ils["refused"] == ils["while_away"]
+    assert found["events_lost"] == 0
+    assert "lent behind our back 50, found 50" in ran.stdout
 
 
 def test_check_reads_what_the_demo_left(running: Running):

@@ -330,7 +330,9 @@ class Hub:
         self._transport = Transport(broker_url, "hub-test")
         self._leaving = asyncio.Event()
         self.thinks_s = 0.0
-        self.answers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+        self.answers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "fee": lambda data: {"currency": "CNY", "charges": [], "total": 0}
+        }
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.bodies: list[str] = []
         self.states: list[dict[str, Any]] = []
@@ -338,7 +340,7 @@ class Hub:
         self.upto = 0
 
     async def __aenter__(self) -> Hub:
-        names = ("hello", "enter", "borrow", "reader", "item")
+        names = ("hello", "enter", "borrow", "renew", "reader", "item", "hold", "fee", "block")
         responder = Responder(self._transport, dict.fromkeys(names, self._answer))
         await responder.start()
         await self._transport.subscribe(f"{topics.ROOT}/{NODE}/evt", self._events)

@@ -10,8 +10,12 @@ from typing import Any
 from sqlalchemy import Table, select
 
 from hub.config import PinCost
+from hub.decide.blocking import Blocking
 from hub.decide.hello import Hello
+from hub.decide.holding import Holding
+from hub.decide.paying import Paying
 from hub.decide.pins import Pins, hasher
+from hub.decide.renewing import Renewer
 from hub.decide.reservations import Reservations
 from hub.decide.service import Decider
 from hub.devices.board import Board
@@ -66,6 +70,11 @@ class Core:
         self.decider = Decider(
             store, self.identity, self.policy, self.reservations, self.pins, self.metrics, self.clock
         )
+        clock = self.clock
+        self.renewer = Renewer(store, self.identity, self.policy, self.metrics, clock)
+        self.holding = Holding(store, self.policy, self.ingest, clock, most=3)
+        self.paying = Paying(store, self.ingest, clock)
+        self.blocking = Blocking(store, self.ingest, self.spread, clock)
         self.hello = Hello(store, self.spread, self.clock)
         self.board = Board(store, self.nodes, self.metrics)
         self.rids: dict[str, list[str]] = {}
@@ -78,6 +87,10 @@ class Core:
 
     def node(self, org: str) -> Node:
         return Node(f"edge-{world.BRANCHES[org]}", org, world.BRANCHES[org])
+
+    def srid(self, org: str, home: str, n: int) -> str:
+        """What ``org`` calls the n-th reader of ``home``."""
+        return self.identity.srid(org, self.rids[home][n])
 
     async def take(self, edge: world.Edge, rows: Any = None) -> Any:
         """What an edge has said since the last time, or these rows."""

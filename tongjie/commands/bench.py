@@ -14,7 +14,8 @@ import bench as _benches
 
 def names() -> list[str]:
     """The benches that exist."""
-    return sorted(m.name for m in pkgutil.iter_modules(_benches.__path__) if not m.name.startswith("_"))
+    found = {m.name for m in pkgutil.iter_modules(_benches.__path__) if not m.name.startswith("_")}
+    return sorted(found - _benches.HELPERS)
 
 
 def bench(

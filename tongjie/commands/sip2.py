@@ -10,14 +10,18 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from drivers.selfcheck.client import LoginRefused, Sip2Client, Unreachable
+from drivers.base import ConfigurationError
+from drivers.selfcheck.client import Address, LoginRefused, Sip2Client, Unreachable
 from protocols.sip2 import LAYOUTS, NEED_DATA, Framer, Message, RemoteProtocolError, guess_encoding, mask, parse
 from protocols.sip2.fields import FIELDS
 from protocols.sip2.messages import REPLY_OF, TITLES
+from tongjie.commands.sip2_trace import trace
 
 __all__ = ["app", "call", "decode"]
 
 app = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
+
+app.command()(trace)
 
 _MAX_LINE = 1_048_576
 
@@ -132,12 +136,18 @@ def decode(
         raise typer.Exit(1)
 
 
-def _address(text: str) -> tuple[str, int]:
+def _address(text: str) -> Address:
+    if text.partition(":")[0] in ("sip2", "sip2s", "serial", "pty"):
+        try:
+            return Address.parse(text)
+        except ConfigurationError as error:
+            typer.echo(f"{text!r}: {error}", err=True)
+            raise typer.Exit(2) from error
     host, colon, port = text.rpartition(":")
     if not colon or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
         typer.echo(f"{text!r} is no HOST:PORT; write for example 127.0.0.1:6101.", err=True)
         raise typer.Exit(2)
-    return host.strip("[]"), int(port)
+    return Address("sip2", host.strip("[]"), int(port))
 
 
 async def _exchange(client: Sip2Client, messages: list[str], as_json: bool, encoding: str) -> None:
@@ -150,7 +160,9 @@ async def _exchange(client: Sip2Client, messages: list[str], as_json: bool, enco
 
 @app.command()
 def call(
-    server: Annotated[str, typer.Argument(metavar="HOST:PORT", help="The SIP2 server.")],
+    server: Annotated[
+        str, typer.Argument(metavar="HOST:PORT", help="The SIP2 server; or sip2s://HOST:PORT (TLS), serial:PATH.")
+    ],
     messages: Annotated[list[str], typer.Argument(metavar="MESSAGE…", help="As on the wire, without AY and AZ.")],
     user: Annotated[str | None, typer.Option(help="Log in first as this user (CN).")] = None,
     password: Annotated[
@@ -168,13 +180,13 @@ def call(
 
     Example: tongjie sip2 call 127.0.0.1:6101 --user kiosk1 --password … '1720261122    193711AO251020|AB0012345678|'
     """
-    host, tcp_port = _address(server)
+    address = _address(server)
     chosen = _known_encoding(encoding) or "utf-8"
     if user is not None and password is None:
         typer.echo("A user needs --password or TONGJIE_SIP2_PASSWORD.", err=True)
         raise typer.Exit(2)
     client = Sip2Client(
-        host, tcp_port, user=user, password=password or "", location=location, encoding=chosen, timeout_s=timeout
+        address=address, user=user, password=password or "", location=location, encoding=chosen, timeout_s=timeout
     )
     try:
         asyncio.run(_exchange(client, messages, as_json, chosen))

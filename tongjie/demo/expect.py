@@ -49,8 +49,14 @@ def _reader_facts(
     )
 
 
-def expectations(data: dict[str, Any], now: int) -> dict[tuple[str, str], dict[str, dict[str, str]]]:
-    """(home, reader_no) → {"enter": {branch: code}, "borrow": {branch: code}} at the instant ``now``."""
+def expectations(
+    data: dict[str, Any], now: int, *, ils_lends: bool = False
+) -> dict[tuple[str, str], dict[str, dict[str, str]]]:
+    """(home, reader_no) → {"enter": {branch: code}, "borrow": {branch: code}} at the instant ``now``.
+
+    ``ils_lends``: as it is where a member's own ILS is asked and lends. In the demo that changes nothing: nobody meets anything else
+    while the ILS is away.
+    """
     policy = Policy(from_plain(data["bundle"]))
     items = {(row["owner"], row["item_no"]): row for row in data["items"]}
     loans: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -68,7 +74,9 @@ def expectations(data: dict[str, Any], now: int) -> dict[tuple[str, str], dict[s
             device = Device("expectation", branch.id)
             book = ItemFacts(branch.org, "expected", "BOOK", branch.id, value=1)
             enter[branch.id] = may_enter(policy, EnterFacts(device, known, card, reader), now).primary
-            lent = may_borrow(policy, BorrowFacts(device, known, card, reader, book, pin=row["pin"] is not None), now)
+            pin = row["pin"] is not None
+            due = now + 1 if ils_lends else None  # only heard where an ILS is in charge
+            lent = may_borrow(policy, BorrowFacts(device, known, card, reader, book, pin=pin, ils_due_ms=due), now)
             borrow[branch.id] = lent.primary
         out[key] = {"enter": enter, "borrow": borrow}
     return out

@@ -9,14 +9,21 @@ import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import IO, Any
 
 from consortium.identity import site_key
-from consortium.seal import PolicyKey, public_key
+from consortium.seal import public_key
 from firmware_sim.consortium import BRANCHES, build
+from firmware_sim.consortium.policy import PARTNER
+from tongjie.demo.certificates import make_authority, make_certificate
 from tongjie.demo.claim import DemoError, claimed, clear, hold_ports, numbers_of, unwritable
+from tongjie.demo.edge_toml import edge_toml
 from tongjie.demo.expect import expectations
+from tongjie.demo.ils import IlsLayout, write_seed
+from tongjie.demo.secrets import secret_file
 
 __all__ = [
     "BranchLayout",
@@ -27,7 +34,6 @@ __all__ = [
     "secret_file",
     "write_configuration",
     "write_demo_json",
-    "write_plan",
 ]
 
 
@@ -47,6 +53,9 @@ class BranchLayout:
     kiosk_password: str
     sorter_password: str
     control: int
+    tls_port: int
+    kiosk3_link: Path | None
+    ils: IlsLayout | None = None
 
 
 @dataclass
@@ -63,6 +72,7 @@ class Layout:
     staff_token: str
     staff_password: str
     lock: IO[str] = field(repr=False)
+    tls_ca: Path
     broker_kind: str = "iotcore"
     held: ExitStack = field(default_factory=ExitStack, repr=False)
 
@@ -70,6 +80,11 @@ class Layout:
         """Let go of the ports and the folder."""
         self.held.close()
         self.lock.close()
+
+    @property
+    def ils(self) -> IlsLayout:
+        """The one member's own ILS."""
+        return next(branch.ils for branch in self.branches if branch.ils is not None)
 
     @property
     def hub_url(self) -> str:
@@ -91,11 +106,12 @@ def plan(folder: Path, *, seed: int, speed: float, ports: str) -> Layout:
 
 def _plan(folder: Path, lock: IO[str], seed: int, speed: float, wanted: list[tuple[int, str]]) -> Layout:
     count = len(BRANCHES)
-    numbers, held = hold_ports([*wanted, (0, "broker"), *[(0, "devices")] * count])
+    further = [(0, "broker"), *[(0, "devices")] * count, *[(0, "SIP2 over TLS")] * count, (0, "ILS"), (0, "ILS's desk")]
+    numbers, held = hold_ports([*wanted, *further])
     with held:
         try:
             clear(folder)
-            for name in ("hub", "log", "dev"):
+            for name in ("hub", "log", "dev", "tls", "ils"):
                 (folder / name).mkdir()
         except OSError as error:
             raise unwritable(folder, error) from error
@@ -107,7 +123,8 @@ def _plan(folder: Path, lock: IO[str], seed: int, speed: float, wanted: list[tup
 def _draw(folder: Path, lock: IO[str], seed: int, speed: float, numbers: list[int]) -> Layout:
     count = len(BRANCHES)
     hub, edges, sips = numbers[0], numbers[1 : count + 1], numbers[count + 1 : 2 * count + 1]
-    broker, controls = numbers[2 * count + 1], numbers[2 * count + 2 :]
+    broker, controls = numbers[2 * count + 1], numbers[2 * count + 2 : 3 * count + 2]
+    secure, (ils, desk) = numbers[3 * count + 2 : 4 * count + 2], numbers[4 * count + 2 :]
     # Fresh secrets for every run: a demo's are nobody's default.
     branches = [
         BranchLayout(
@@ -123,6 +140,11 @@ def _draw(folder: Path, lock: IO[str], seed: int, speed: float, numbers: list[in
             kiosk_password=secrets.token_urlsafe(12),
             sorter_password=secrets.token_urlsafe(12),
             control=controls[i],
+            tls_port=secure[i],
+            kiosk3_link=folder / "dev" / f"{branch}-kiosk3" if i == 0 else None,
+            ils=IlsLayout(PARTNER, branch, ils, desk, folder / "ils", secrets.token_urlsafe(12))
+            if branch == f"{PARTNER}-01"
+            else None,
         )
         for i, branch in enumerate(BRANCHES)
     ]
@@ -138,15 +160,8 @@ def _draw(folder: Path, lock: IO[str], seed: int, speed: float, numbers: list[in
         staff_token="tj_" + secrets.token_urlsafe(32),
         staff_password=secrets.token_urlsafe(9),
         lock=lock,
+        tls_ca=folder / "tls" / "ca.pem",
     )
-
-
-def secret_file(path: Path, text: str) -> None:
-    """Write a file that its owner alone may read."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    os.fchmod(descriptor, 0o600)  # a file that was there before keeps its mode
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        out.write(text)
 
 
 def write_configuration(layout: Layout) -> None:
@@ -173,7 +188,18 @@ def _write_configuration(layout: Layout) -> None:
     for branch in layout.branches:
         (folder / branch.id).mkdir()
         secret_file(folder / branch.id / "site.key", site_key(master, branch.library).hex())
-        secret_file(folder / f"edge-{branch.id}.toml", _edge_toml(layout, branch, public_key(policy)))
+        secret_file(folder / f"edge-{branch.id}.toml", edge_toml(layout, branch, public_key(policy)))
+    _write_certificates(folder / "tls")
+    secret_file(folder / "ils" / "seed.json", write_seed(layout.data, layout.ils))
+
+
+def _write_certificates(folder: Path) -> None:
+    """An authority of this run alone, and what it signed for the kiosks' listeners."""
+    start = datetime.now(UTC) - timedelta(minutes=5)
+    authority = make_authority("Tongjie demo", start, days=30)
+    certificate, key = make_certificate(authority, [ip_address("127.0.0.1")], start, days=30)
+    for name, data in (("ca.pem", authority.certificate), ("server.pem", certificate), ("server.key", key)):
+        secret_file(folder / name, data.decode("ascii"))
 
 
 def _hub_toml(layout: Layout) -> str:
@@ -188,101 +214,6 @@ policy_key_file = "hub/policy.key"
 host = "127.0.0.1"
 port = {layout.hub_port}
 """
-
-
-def _edge_toml(layout: Layout, branch: BranchLayout, policy: PolicyKey) -> str:
-    return f"""# The demo's edge at {branch.id}.
-mode = "demo"
-node = "{branch.node}"
-branch = "{branch.id}"
-org = "{branch.library}"
-data = "{branch.id}"
-hub_url = "{layout.hub_url}"
-broker_url = "{layout.broker_url}"
-node_token = "{branch.node_token}"
-site_key_file = "{branch.id}/site.key"
-policy_keys = ["{policy.public.hex()}"]
-
-[http]
-port = {branch.http_port}
-
-[sip2]
-port = {branch.sip2_port}
-
-[[sip2.accounts]]
-user = "kiosk1"
-password = "{branch.kiosk_password}"
-institution = "{branch.library}"
-device = "{branch.id}-kiosk1"
-pad = "{branch.id}-pad1"
-trusts_card = true
-
-[[sip2.accounts]]
-user = "sorter1"
-password = "{branch.sorter_password}"
-institution = "{branch.library}"
-device = "{branch.id}-sorter1"
-
-[[devices]]
-id = "{branch.id}-gate1"
-kind = "osdp"
-url = "pty:{branch.osdp_link}"
-[devices.options]
-key = "{branch.osdp_key}"
-
-[[devices]]
-id = "{branch.id}-pad1"
-kind = "feig"
-url = "pty:{branch.feig_link}"
-"""
-
-
-def write_plan(layout: Layout) -> Path:
-    """The players' plan: what is theirs and where the machines are."""
-    policy = layout.data["bundle"]
-    free = {True: [], False: []}  # type: dict[bool, list[dict[str, Any]]]
-    taken = {(loan["owner"], loan["item_no"]) for loan in layout.data["open_loans"]}
-    for row in layout.data["items"]:
-        if (row["owner"], row["item_no"]) not in taken:
-            free[row["free"]].append(row)
-    plan_file = {
-        "seed": layout.seed,
-        "speed": layout.speed,
-        "stats": str(layout.folder / "players.json"),
-        "isil": {library["org"]: library["isil"].replace("-", "") for library in policy["libraries"]},
-        "branches": [
-            {
-                "id": b.id,
-                "library": b.library,
-                "control": b.control,
-                "edge": f"http://127.0.0.1:{b.http_port}",
-                "sip2": {
-                    "host": "127.0.0.1", "port": b.sip2_port, "user": "kiosk1", "password": b.kiosk_password,
-                    "institution": b.library,
-                },
-                "sorter": {"user": "sorter1", "password": b.sorter_password},
-            }
-            for b in layout.branches
-        ],
-        "readers": [
-            {
-                "library": row["home"],
-                "reader_no": row["reader_no"],
-                "pin": row["pin"],
-                "card": row["cards"][0]["uid"],
-                "case": row["case"],
-            }
-            for row in layout.data["readers"]
-            if not row["free"]
-        ],
-        "items": [
-            {"owner": row["owner"], "item_no": row["item_no"], "type": row["item_type"], "branch": row["owner_branch"]}
-            for row in free[False]
-        ],
-    }  # fmt: skip
-    path = layout.folder / "plan.json"
-    secret_file(path, json.dumps(plan_file, ensure_ascii=False))
-    return path
 
 
 def write_demo_json(layout: Layout) -> Path:

@@ -32,6 +32,7 @@ class Live:
     tap_ms: list[float] = field(default_factory=list)
     console_ms: list[float] = field(default_factory=list)
     undelivered: int = 0
+    ils: dict[str, int] = field(default_factory=dict)
 
 
 async def collect_live(layout: Layout, drain_s: float) -> Live:
@@ -130,6 +131,7 @@ def build_report(layout: Layout, live: Live, ran_s: float, restarts: dict[str, i
             "kiosk_checkout": players.get("kiosk_checkout_ms", quantiles([])),
             "event_to_console": quantiles(live.console_ms),
         },
+        "ils": live.ils,
         "restarts": restarts,
         "players": players,
     }
@@ -178,8 +180,19 @@ def summary(report: dict[str, Any]) -> str:
         f"  {report['events_sent']} events sent, {report['events_acked']} acknowledged, {report['events_duplicated']} seen twice, "
         f"{report['events_lost']} lost",
         f"  tap to open p50 {tap['p50']} ms, p99 {tap['p99']} ms over {tap['n']}",
+        *_of_ils(report["ils"]),
         f"  invariants: {len(holds)} of {len(NAMES)} hold"
         + (f", broken: {', '.join(broken)}" if broken else "")
         + f", {len(NAMES) - len(holds) - len(broken)} not checked yet",
     ]
     return "\n".join(lines)
+
+
+def _of_ils(ils: dict[str, int]) -> list[str]:
+    if not ils:
+        return []
+    refused = f", refused {ils['refused']}" if ils["refused"] else ""
+    return [
+        f"  the ILS: lent behind our back {ils['behind_our_back']}, found {ils['found']}; "
+        f"transactions during the outage {ils['while_away']}, booked {ils['booked']}{refused}"
+    ]

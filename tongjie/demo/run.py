@@ -12,7 +12,10 @@ from typing import Any
 
 import httpx2
 
+from firmware_sim.branch_client import SimBranchError
 from tongjie.demo.console import Listener
+from tongjie.demo.ils import NAME as ILS
+from tongjie.demo.ils import IlsDay, behind_items, settled
 from tongjie.demo.layout import (
     BranchLayout,
     DemoError,
@@ -21,12 +24,13 @@ from tongjie.demo.layout import (
     python,
     write_configuration,
     write_demo_json,
-    write_plan,
 )
+from tongjie.demo.plan import write_plan
 from tongjie.demo.report import ReportError, build_report, collect_live, summary
 from tongjie.demo.supervisor import Child, StartError, Supervisor
 
 DRAIN_S = 15.0
+ILS_DRAIN_S = 20.0
 
 
 async def run_demo(
@@ -51,15 +55,21 @@ async def run_demo(
         console = Listener(layout.hub_url, layout.staff_token)
         listening = asyncio.create_task(console.run(), name="console")
         await _players(layout, supervisor)
+        day = _ils_day(layout, supervisor, seconds)
+        ils = asyncio.create_task(_ils_lives(day, say), name="ils")
         await _wait(stop, seconds)
         say.always("stopping: the readers go home, what is in the outboxes is delivered")
-        status = await _finish(layout, supervisor, console, report, say, time.monotonic() - began)
+        ils.cancel()
+        await asyncio.gather(ils, return_exceptions=True)
+        status = await _finish(layout, supervisor, console, day, report, say, time.monotonic() - began)
         listening.cancel()
     finally:
         await supervisor.stop_all(3.0)
         for branch in layout.branches:
             branch.osdp_link.unlink(missing_ok=True)
             branch.feig_link.unlink(missing_ok=True)
+            if branch.kiosk3_link is not None:
+                branch.kiosk3_link.unlink(missing_ok=True)
         layout.close()
     return status
 
@@ -116,6 +126,7 @@ async def _start(layout: Layout, supervisor: Supervisor) -> None:
     log = layout.folder / "log"
     devices = [asyncio.create_task(_start_devices(layout, supervisor, branch)) for branch in layout.branches]
     loading = asyncio.create_task(_load(layout))
+    ils = asyncio.create_task(_start_ils(layout, supervisor))
     try:
         ready = await supervisor.start(
             Child(
@@ -134,13 +145,13 @@ async def _start(layout: Layout, supervisor: Supervisor) -> None:
                 ready_timeout_s=60,
             )
         )
-        await asyncio.gather(*devices)
+        await asyncio.gather(*devices, ils)
         await asyncio.gather(*(_start_edge(layout, supervisor, branch) for branch in layout.branches))
         await _answers(layout)
     finally:
-        for task in (*devices, loading):
+        for task in (*devices, loading, ils):
             task.cancel()
-        await asyncio.gather(*devices, loading, return_exceptions=True)
+        await asyncio.gather(*devices, loading, ils, return_exceptions=True)
 
 
 async def _load(layout: Layout) -> None:
@@ -173,6 +184,29 @@ async def _start_devices(layout: Layout, supervisor: Supervisor, branch: BranchL
     await supervisor.start(child)
     # After a restart the players must find the devices where they were.
     child.argv[-1] = str(branch.control)
+
+
+async def _start_ils(layout: Layout, supervisor: Supervisor) -> None:
+    ils = layout.ils
+    await supervisor.start(Child(ILS, python(*ils.words()), layout.folder / "log" / "ils.log", env=ils.environment()))
+
+
+def _ils_day(layout: Layout, supervisor: Supervisor, seconds: float | None) -> IlsDay:
+    library = layout.ils.library
+    readers = [
+        row["reader_no"]
+        for row in layout.data["readers"]
+        if row["home"] == library and not row["free"] and not row["case"] and row["category"] in ("UG", "PG", "STAFF")
+    ]
+    return IlsDay(layout.ils, supervisor, behind_items(layout.data, library), readers, seconds)
+
+
+async def _ils_lives(day: IlsDay, say: _Voice) -> None:
+    """The ILS's day; trouble in it is told and ends nothing else."""
+    try:
+        await day.run()
+    except (OSError, SimBranchError, StartError) as error:
+        say.always(f"the {ILS} of {day.ils.library}: {error}")
 
 
 async def _start_edge(layout: Layout, supervisor: Supervisor, branch: BranchLayout) -> None:
@@ -215,10 +249,19 @@ async def _wait(stop: asyncio.Event, seconds: float | None) -> None:
 
 
 async def _finish(
-    layout: Layout, supervisor: Supervisor, console: Listener, report: Path | None, say: _Voice, ran_s: float
+    layout: Layout,
+    supervisor: Supervisor,
+    console: Listener,
+    day: IlsDay,
+    report: Path | None,
+    say: _Voice,
+    ran_s: float,
 ) -> int:
     await supervisor.stop("readers", 3.0)
+    await day.back()
+    told = await settled(layout.data, layout.folder / day.ils.branch / "outbox.db", day, ILS_DRAIN_S)
     live = await collect_live(layout, DRAIN_S)
+    live.ils = told.public()
     live.console_ms = list(console.samples)
     restarts = {child.name: child.restarts for child in supervisor.children if child.restarts}
     for child in reversed(supervisor.children):

@@ -223,12 +223,33 @@ class Supervisor:
                 self._say(f"{child.name} is back")
                 break
 
-    async def stop(self, name: str, grace_s: float = 5.0) -> None:
-        """Stop one child for good."""
+    async def pause(self, name: str, grace_s: float = 5.0) -> None:
+        """Stop one child until `resume`; nobody starts it again meanwhile."""
+        await self._unwatch(name)
+        for child in self._children:
+            if child.name == name:
+                await child.stop(grace_s)
+
+    def paused(self, name: str) -> bool:
+        """Whether a child is stopped and may be resumed."""
+        return name not in self._watchers and any(child.name == name for child in self._children)
+
+    async def resume(self, name: str) -> None:
+        """Start a paused child again and keep it running. Raises StartError."""
+        for child in self._children:
+            if child.name == name and self.paused(name):
+                await child.start()
+                self._watchers[name] = asyncio.create_task(self._watch(child), name=f"watch {name}")
+
+    async def _unwatch(self, name: str) -> None:
         watcher = self._watchers.pop(name, None)
         if watcher is not None:
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
+
+    async def stop(self, name: str, grace_s: float = 5.0) -> None:
+        """Stop one child for good."""
+        await self._unwatch(name)
         for child in self._children:
             if child.name == name:
                 await child.stop(grace_s)

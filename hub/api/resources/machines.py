@@ -91,6 +91,31 @@ DEVICES = Resource(
 )  # fmt: skip
 
 
+def _ils_work(row: Row[Any], access: Access, now: int) -> dict[str, Any]:
+    return {
+        "org": row.org,
+        "of": row.of,
+        "task": row.task,
+        "item": ref(row),
+        "t": time_of(row._mapping["t"]),
+        "due": time_or_none(row.due),
+        "home": row.home,
+        "state": row.state,
+        "node": row.node,
+        "made": time_of(row.made_ms),
+        "taken": time_or_none(row.taken_ms),
+        "done": time_or_none(row.done_ms),
+    }
+
+
+ILS_WORK = Resource(
+    "ils-work", "ILS job", t.ils_work, (t.ils_work,), (), (t.ils_work.c.t, t.ils_work.c.org, t.ils_work.c.of),
+    (int, str, str), own(t.ils_work.c.org), _ils_work,
+    {**texts(t.ils_work, "org", "of", "task", "owner", "item_no", "state", "node"), **times(t.ils_work.c.t)},
+    schemas.IlsWorkOut,
+)  # fmt: skip
+
+
 def _event(row: Row[Any], access: Access, now: int) -> dict[str, Any]:
     here = access.everywhere or org_of_branch(row.branch) == access.library
     return {

@@ -124,16 +124,20 @@ class Place:
     def __init__(self) -> None:
         self.library = Library()
         self.server: Sip2Server | None = None
+        self.accounts = dict(ACCOUNTS)
         self.address = ("127.0.0.1", 0)
         self.lines: list[Line] = []
 
     async def serve(self, **options: Any) -> Sip2Server:
-        self.server = Sip2Server(ACCOUNTS, self.library, clock=lambda: NOW, **options)
+        self.server = Sip2Server(self.accounts, self.library, clock=lambda: NOW, **options)
         self.address = await self.server.start()
         return self.server
 
-    async def dial(self) -> Line:
-        line = Line(*await asyncio.open_connection(*self.address))
+    async def dial(self, listener: str | None = None, **options: Any) -> Line:
+        """A line to the first listener, or to one by name; options are asyncio's (ssl …)."""
+        assert self.server is not None
+        address = self.address if listener is None else self.server.addresses[listener]
+        line = Line(*await asyncio.open_connection(*address, **options))
         self.lines.append(line)
         return line
 

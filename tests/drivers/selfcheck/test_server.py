@@ -22,7 +22,7 @@ def checkout(item_no: str, date: str = DATE) -> str:
 
 def waiting_bytes(place: Any) -> int:
     """What the server holds unread of its kiosks."""
-    return max(connection.session.buffered for connection in place.server._connections)
+    return max(connection.session.buffered for connection in place.server.connections)
 
 
 class TestRefusals:

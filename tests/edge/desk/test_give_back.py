@@ -11,7 +11,7 @@ from edge.answers import ItemRef
 from edge.config import OutboxConfig
 from edge.selfservice.identify import Presented
 from edge.selfservice.pin import SessionPin
-from tests.edge.bed import BRANCH, Bed, Hub, make_config, policy_text, standard_rows, write_replica
+from tests.edge.bed import BRANCH, Bed, Hub, Rows, make_config, policy_text, standard_rows, write_replica
 from tests.make import HOME, HOST
 
 
@@ -87,3 +87,22 @@ class TestReturn:
 
     async def test_a_silent_hub_holds_no_return_up(self, hub_bed: Bed) -> None:
         assert await give_back(hub_bed, "4444", HOST) == ("RETURN_TRANSIT", f"{HOST}-01")
+
+
+class TestHolds:
+    """The first hold of an item travels in its row: pickup here, or elsewhere."""
+
+    async def test_one_that_is_fetched_here_keeps_the_item_here(self, tmp_path: Path) -> None:
+        hold = {"hold_srid": "x", "hold": "h1", "pickup": BRANCH, "hold_placed": 5}
+        write_replica(tmp_path, [*standard_rows(), *Rows.item("3001", **hold), *Rows.item("4001", owner=HOST, **hold)])
+        async with Bed(make_config(tmp_path)) as bed:
+            assert await give_back(bed, "3001") == ("RETURN_HOLD", BRANCH)
+            assert await give_back(bed, "4001") == ("RETURN_HOLD", BRANCH)
+            assert [event.data["route"]["hold_id"] for event in bed.events(Kind.RETURN)] == ["h1", "h1"]
+
+    async def test_one_that_is_fetched_elsewhere_sends_it_there(self, tmp_path: Path) -> None:
+        hold = {"hold_srid": "x", "hold": "h1", "pickup": f"{HOST}-01"}
+        write_replica(tmp_path, [*standard_rows(), *Rows.item("3001", **hold)])
+        async with Bed(make_config(tmp_path)) as bed:
+            assert await give_back(bed, "3001") == ("RETURN_TRANSIT", f"{HOST}-01")
+            assert bed.events(Kind.RETURN)[0].data["route"]["reason"] == "HOLD"

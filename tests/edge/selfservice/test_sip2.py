@@ -16,7 +16,6 @@ from tests.edge.bed import (
     Hub,
     Machines,
     RawKiosk,
-    field,
     make_config,
     srid_of,
     standard_rows,
@@ -24,33 +23,8 @@ from tests.edge.bed import (
     until,
     write_replica,
 )
+from tests.edge.selfservice.messages import AT, checkin, checkout, get, information
 from tests.make import HOME, HOST
-
-AT = "20261122    101500"
-NONE = " " * 18
-ENDED = {"12": 24, "10": 24, "18": 26, "24": 37, "64": 61, "98": 36, "36": 21}
-
-
-def checkout(item_no: str, number: str = "R1", pin: str | None = PIN, at: str = AT, more: str = "") -> str:
-    """11."""
-    secret = f"AD{pin}|" if pin is not None else ""
-    return f"11NN{at}{NONE}AO{HOME}|AA{number}|AB{item_no}|AC|{secret}{more}"
-
-
-def checkin(item_no: str, at: str = AT) -> str:
-    """09."""
-    return f"09N{at}{at}AP{BRANCH}|AO{HOME}|AB{item_no}|AC|"
-
-
-def information(number: str = "R1", pin: str | None = PIN, summary: str = "  Y       ", lang: str = "019") -> str:
-    """63."""
-    secret = f"AD{pin}|" if pin is not None else ""
-    return f"63{lang}{AT}{summary}AO{HOME}|AA{number}|AC|{secret}"
-
-
-def get(reply: str, name: str) -> str | None:
-    """A field of a reply."""
-    return field(reply, name, ENDED[reply[:2]])
 
 
 @pytest.fixture
@@ -74,7 +48,7 @@ class TestCheckoutRefusals:
             (checkout("1001", pin="0000"), "密码错误 (PIN_WRONG)"),
             (checkout("1001", ""), "未识别的读者卡 (CARD_UNKNOWN)"),
             (checkout(""), "未识别的文献 (ITEM_UNKNOWN)"),
-            (checkout("1001", more="BIY|"), "暂停服务 (OUT_OF_SERVICE)"),
+            (checkout("1012", more="BIY|"), "已借出(请交服务台) (ITEM_ON_LOAN)"),
         ],
     )
     async def test_it_says_no_and_why(self, bed: Bed, kiosk: RawKiosk, message: str, screen: str) -> None:
@@ -268,11 +242,6 @@ class TestItemAndStatus:
         assert reply[2:4] == status
         assert get(reply, "AJ") == f"书名 {number}"
 
-    async def test_the_status_tells_what_is_true(self, bed: Bed, kiosk: RawKiosk) -> None:
-        reply = await kiosk.ask("9900802.00")
-        assert reply[2:8] == "YYYNNN"
-        assert get(reply, "BX") == "YYYNYYYYYNYNNNNN"
-
     async def test_without_a_replica_kiosks_may_only_return(self, tmp_path: Path) -> None:
         async with Bed(make_config(tmp_path)) as bed:
             assert bed.agent.sip2_at is not None
@@ -280,11 +249,6 @@ class TestItemAndStatus:
                 await raw.login()
                 assert (await raw.ask("9900802.00"))[2:5] == "NYN"
                 assert (await raw.ask(checkin("1001"))).startswith("101Y")
-
-    async def test_what_is_not_built_is_refused_with_a_reason(self, kiosk: RawKiosk) -> None:
-        reply = await kiosk.ask(f"29NN{AT}{NONE}AO{HOME}|AAR1|AB1001|")
-        assert reply.startswith("300N")
-        assert "OUT_OF_SERVICE" in reply
 
 
 class TestWithTheHub:

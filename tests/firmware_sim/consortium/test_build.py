@@ -11,7 +11,7 @@ from consortium.bundle import Policy, from_plain
 from consortium.calendar import DAY_MS
 from consortium.identity import canonical_uid
 from firmware_sim.consortium import BRANCHES, LIBRARIES, build
-from firmware_sim.consortium.build import CASES, titles
+from firmware_sim.consortium.build import CASES, cases_of, titles
 from tests.make import NOW
 from tongjie.demo.expect import expectations
 
@@ -123,8 +123,9 @@ def test_every_refusal_that_a_reader_can_cause_is_expected_of_somebody(expected:
 @pytest.mark.parametrize("org", LIBRARIES)
 def test_each_library_has_readers_of_each_case(data: dict[str, Any], org: str) -> None:
     cases = Counter(row["case"] for row in data["readers"] if row["home"] == org)
-    assert all(cases[case] >= 2 for case in CASES)
+    assert all(cases[case] >= 2 for case in cases_of(org))
     assert not any(row["free"] for row in data["readers"] if row["case"])
+    assert set(cases_of(org)) <= set(CASES)
 
 
 def test_each_reader_of_a_case_meets_it_somewhere(data: dict[str, Any], expected: Any) -> None:
@@ -134,6 +135,12 @@ def test_each_reader_of_a_case_meets_it_somewhere(data: dict[str, Any], expected
         met = expected[row["home"], row["reader_no"]]
         codes = {*met["enter"].values(), *met["borrow"].values()}
         assert row["case"] in codes, (row["home"], row["case"], codes)
+
+
+def test_what_a_reader_meets_does_not_depend_on_the_state_of_the_ils(data: dict[str, Any], expected: Any) -> None:
+    asked = expectations(data, NOW, ils_lends=True)
+    assert [key for key in expected if asked[key] != expected[key]] == []
+    assert any(library.masters.loans == "ILS" for library in Policy(from_plain(data["bundle"])).libraries.values())
 
 
 def test_open_loans_name_readers_and_items_that_exist(data: dict[str, Any]) -> None:

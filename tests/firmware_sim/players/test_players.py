@@ -40,13 +40,14 @@ class Players:
     def __init__(self, folder: Path, control: int, edge: int = 0) -> None:
         self.stats_file = folder / "players.json"
         nobody = closed_port()
-        sip2 = {"host": "127.0.0.1", "port": nobody, "user": "k", "password": "p", "institution": "251020"}
+        kiosk = {"url": f"tcp:127.0.0.1:{nobody}", "password": "p", "institution": "251020", "accent": "plain"}
+        serial = {**kiosk, "url": f"pty:{folder / 'kiosk3'}", "accent": "gbk-noaz"}
         plan = {
             "seed": 1, "speed": 50.0, "stats": str(self.stats_file), "isil": {"251020": "CN251020"},
             "branches": [
                 {
                     "id": "251020-01", "library": "251020", "control": control, "edge": f"http://127.0.0.1:{edge or nobody}",
-                    "sip2": sip2, "sorter": {"user": "s", "password": "p"},
+                    "kiosks": [{**kiosk, "user": "k"}, {**serial, "user": "k3"}], "sorter": {**kiosk, "user": "s"},
                 }
             ],
             "readers": [
@@ -107,10 +108,12 @@ async def test_players_go_on_when_the_devices_vanish(branch: tuple[SimBranch, Pl
 async def test_players_end_when_told_and_have_written_what_they_saw(branch: tuple[SimBranch, Players]) -> None:
     _, players = branch
     await players.start()
-    await players.until(lambda counts: counts.get("taps", 0) > 0)
+    cable = players.plan_file.parent / "kiosk3"
+    await players.until(lambda counts: counts.get("taps", 0) > 0 and cable.is_symlink())
     before = players.stats()["counts"]["taps"]
     players.process.send_signal(signal.SIGTERM)
     assert await players.ended() == 0
+    assert not cable.is_symlink()
     assert players.stats()["counts"]["taps"] >= before
 
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LISTS = [
     "libraries", "branches", "agreements", "rules", "readers", "items", "loans", "transits", "visits", "blocks", "decisions",
-    "conflicts", "corrections", "charges", "devices", "events", "overview", "stream",
+    "conflicts", "corrections", "charges", "devices", "events", "ils-work", "overview", "stream",
 ]  # fmt: skip
 
 

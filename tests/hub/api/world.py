@@ -141,6 +141,7 @@ class Edge:
         rid: str | None = None,
         device: str = "kiosk1",
         decision: Any = None,
+        reissue_of: str | None = None,
     ) -> None:
         """One event; ``rid`` is who it was about."""
         self.seq += 1
@@ -149,7 +150,7 @@ class Edge:
         body = encode(
             Event(
                 self.node, self.epoch, self.seq, kind, BRANCHES[self.org], device, at, at, 20, self.seq, "boot", data,
-                subject=subject(salt, name) if salt and name else None, decision=decision,
+                subject=subject(salt, name) if salt and name else None, decision=decision, reissue_of=reissue_of,
             )
         )  # fmt: skip
         self.last = chain(self.last, body)

@@ -76,13 +76,16 @@ class Wire:
 
 
 @asynccontextmanager
-async def hub_and_edge(folder: Path, org: str) -> AsyncIterator[tuple[HubWorker, Wire, list[str]]]:
+async def hub_and_edge(
+    folder: Path, org: str, more: dict[str, Any] | None = None
+) -> AsyncIterator[tuple[HubWorker, Wire, list[str]]]:
+    """A hub on a broker and one edge beside it; ``more`` replaces keys of the consortium file."""
     broker = IotcoreBroker()
     config = config_at(folder, await broker.start())
     store = await Store.open(config.database)
     await load(
         store,
-        {**world.consortium_file(now()), "staff": []},
+        {**world.consortium_file(now()), "staff": [], **(more or {})},
         world.MASTER,
         now(),
         policy_key=world.POLICY_KEY,

@@ -246,6 +246,10 @@ class TestMasking:
         assert mask(text) == f"11YN{DATE}{BLANK_DATE}AA23|AB39|AC***|AD***|BON"
         assert mask("9300CNuser|COsecret|") == "9300CNuser|CO***|"
 
+    def test_passwords_behind_a_message_that_has_no_fields_are_masked_too(self) -> None:
+        assert mask("97YK|AD1234|COsecret") == "97YK|AD***|CO***"
+        assert mask("97AZFEF5") == "97AZFEF5"
+
     def test_what_is_no_message_is_not_shown_at_all(self) -> None:
         with pytest.raises(RemoteProtocolError):
             mask("GET /?pin=1234")

@@ -51,7 +51,7 @@ WORKED: list[tuple[str, str, dict[str, Any], Codes, Codes]] = [
     ("251020", "AGR", {"category": "VISITOR"}, ("OK", "AGR_NOT_YET", "AGR_CATEGORY"), ("OK", "AGR_NOT_YET", "AGR_CATEGORY")),
     ("990001", "AGR", {"category": "ALUMNI"}, ("AGR_CATEGORY", "OK", "AGR_BLACKOUT"), ("AGR_CATEGORY", "OK", "AGR_BLACKOUT")),
     # Overdue items stop borrowing; only the issuer's own machines say what it is about.
-    ("990001", "BLOCK_OVERDUE", {}, ("OK", "OK", "OK"), ("BLOCK_HOME", "BLOCK_OVERDUE", "BLOCK_HOME")),
+    ("251020", "BLOCK_OVERDUE", {}, ("OK", "OK", "OK"), ("BLOCK_OVERDUE", "BLOCK_HOME", "AGR_SERVICE_OFF")),
     ("251020", "BLOCK_HOME", {}, ("BLOCK_HERE", "BLOCK_HOME", "BLOCK_HOME"), ("BLOCK_HERE", "BLOCK_HOME", "AGR_SERVICE_OFF")),
     ("251020", "BLOCK_CONSORTIUM", {}, ("BLOCK_CONSORTIUM",) * 3, ("BLOCK_CONSORTIUM", "BLOCK_CONSORTIUM", "AGR_SERVICE_OFF")),
     # A block of 990001 for its own house.

@@ -21,6 +21,7 @@ from firmware_sim.consortium import BRANCHES
 from hub.config import load as load_hub
 from hub.config import master_key, policy_key
 from tongjie.demo.claim import MARKER, numbers_of
+from tongjie.demo.ils import BEHIND, behind_items
 from tongjie.demo.layout import (
     DemoError,
     Layout,
@@ -28,8 +29,8 @@ from tongjie.demo.layout import (
     secret_file,
     write_configuration,
     write_demo_json,
-    write_plan,
 )
+from tongjie.demo.plan import write_plan
 
 
 def planned(folder: Path, ports: str = "auto") -> Layout:
@@ -203,8 +204,9 @@ def test_ports_by_default_are_those_of_the_documents() -> None:
 def test_any_port_means_different_ports(tmp_path: Path, ports: str) -> None:
     layout = planned(tmp_path / "demo", ports)
     numbers = [layout.hub_port, layout.broker_port, *(p for b in layout.branches for p in (b.http_port, b.sip2_port))]
-    numbers += [branch.control for branch in layout.branches]
-    assert len(set(numbers)) == len(numbers) == 2 + 3 * len(BRANCHES)
+    numbers += [number for branch in layout.branches for number in (branch.control, branch.tls_port)]
+    numbers += [layout.ils.port, layout.ils.control]
+    assert len(set(numbers)) == len(numbers) == 4 + 4 * len(BRANCHES)
     layout.close()
 
 
@@ -227,7 +229,7 @@ def test_a_port_that_was_given_stays_ours_until_our_server_listens(tmp_path: Pat
 
 def test_what_is_secret_only_its_owner_may_read(written: Layout) -> None:
     files = [path for path in written.folder.rglob("*") if path.is_file() and path.name != MARKER]
-    assert len(files) == 6 + 2 * len(BRANCHES)
+    assert len(files) == 10 + 2 * len(BRANCHES)
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
@@ -248,6 +250,40 @@ def test_hub_and_edges_take_their_configuration(written: Layout) -> None:
         assert edge.node_token == branch.node_token
         assert {device.kind for device in edge.devices} == {"osdp", "feig"}
         assert {account.password for account in edge.accounts} == {branch.kiosk_password, branch.sorter_password}
+
+
+def test_kiosks_come_in_over_tcp_tls_and_at_the_first_branch_a_serial_line(written: Layout) -> None:
+    first, *others = (load_edge(written.folder / f"edge-{branch.id}.toml", {}) for branch in written.branches)
+    assert [listener.url.partition(":")[0] for listener in first.listeners] == ["tls", "pty"]
+    assert [[listener.url.partition(":")[0] for listener in edge.listeners] for edge in others] == [["tls"]] * 2
+    assert [account.user for account in first.accounts] == ["kiosk1", "kiosk2", "kiosk3", "sorter1"]
+    plan_file = json.loads((written.folder / "plan.json").read_text("utf-8"))
+    schemes = [[kiosk["url"].partition(":")[0] for kiosk in branch["kiosks"]] for branch in plan_file["branches"]]
+    assert schemes == [["tcp", "tls", "pty"], ["tcp", "tls"], ["tcp", "tls"]]
+
+
+def test_a_sorter_has_a_bin_for_every_branch_and_one_for_what_nobody_understands(written: Layout) -> None:
+    for branch in written.branches:
+        edge = load_edge(written.folder / f"edge-{branch.id}.toml", {})
+        sorter = next(account for account in edge.accounts if account.kind == "sorter")
+        away = {rule.dest: rule.bin for rule in sorter.bins if rule.action == "TRANSIT"}
+        assert set(away) == set(BRANCHES) - {branch.id}
+        assert len(set(away.values()) | {"1", "2", sorter.exception_bin}) == len(BRANCHES) + 2
+
+
+def test_one_member_keeps_its_own_ils_and_only_its_branch_is_told_of_it(written: Layout) -> None:
+    configured = {
+        branch.id: load_edge(written.folder / f"edge-{branch.id}.toml", {}).ils for branch in written.branches
+    }
+    assert [branch for branch, ils in configured.items() if ils is not None] == ["990001-01"]
+    ils = configured["990001-01"]
+    assert ils is not None
+    assert set(ils.proxies) == {"251020", "990001", "990002"}
+    assert ils.feed["kind"] == "sql"
+    seed = json.loads((written.folder / "ils" / "seed.json").read_text("utf-8"))
+    numbers = {patron["number"] for patron in seed["patrons"]}
+    assert {row["reader_no"] for row in written.data["readers"] if row["home"] == "990001"} < numbers
+    assert not {row["reader_no"] for row in written.data["readers"] if row["home"] != "990001"} & numbers
 
 
 def test_every_edge_trusts_the_key_that_this_demo_s_hub_seals_with(written: Layout) -> None:
@@ -294,3 +330,6 @@ def test_the_players_are_given_nothing_that_is_free_and_nothing_on_loan(written:
     assert not any(readers[row["library"], row["reader_no"]]["free"] for row in theirs["readers"])
     assert not any(items[row["owner"], row["item_no"]]["free"] for row in theirs["items"])
     assert not on_loan & {(row["owner"], row["item_no"]) for row in theirs["items"]}
+    behind = {("990001", item_no) for item_no in behind_items(written.data, "990001")}
+    assert len(behind) == BEHIND
+    assert not behind & {(row["owner"], row["item_no"]) for row in theirs["items"]}

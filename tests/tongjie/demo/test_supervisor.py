@@ -251,3 +251,32 @@ asyncio.run(main())
     parent.kill()
     await parent.wait()
     await until(lambda: all(map(gone, pids)), 5.0)
+
+
+# --- a child that is away for a while ----------------------------------------------------------------------------------
+
+
+async def test_a_paused_child_stays_away_until_it_is_resumed(bench: Bench) -> None:
+    child = bench.child("ILS", STAYS)
+    await bench.supervisor.start(child)
+    assert not bench.supervisor.paused("ILS")
+    await bench.supervisor.pause("ILS", 2.0)
+    assert child.process is not None
+    first = child.process.pid
+    assert gone(first)
+    await asyncio.sleep(0.5)  # longer than the first pause before a restart
+    assert bench.supervisor.paused("ILS")
+    assert bench.said == []
+    await bench.supervisor.resume("ILS")
+    assert not bench.supervisor.paused("ILS")
+    os.kill(child.process.pid, signal.SIGKILL)
+    await until(lambda: child.restarts == 1)
+
+
+async def test_resuming_what_was_not_paused_starts_no_second_one(bench: Bench) -> None:
+    child = bench.child("ILS", STAYS)
+    await bench.supervisor.start(child)
+    assert child.process is not None
+    first = child.process.pid
+    await bench.supervisor.resume("ILS")
+    assert child.process.pid == first

@@ -1,0 +1,168 @@
+"""The SIP2 server as a process of its own beside pysip2's, with the same stub handlers and the same kiosks.
+
+A kiosk asks 99 23 63 17 11 09 with AY and AZ. CPU is what the kernel counts for the server's process; time is seen from
+the kiosk. The load shares the machine with the server, so rates are lower bounds and CPU per message is what compares.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench._kiosks import Kiosks, cpu_seconds, neighbour, resident_mb
+from bench.rivals import EnvironmentMissing, environment
+
+RUNS = 3
+SECONDS = 4.0
+_ROOT = Path(__file__).resolve().parents[1]
+_SERVERS = Path(__file__).parent / "servers"
+_PACED, _EVERY_S = 16, 0.05
+"""Kiosks beside a bad neighbour, and how often each asks: twenty times a second is more than any person scans."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that is up."""
+
+    pid: int
+    port: int
+
+
+@contextmanager
+def serving(words: list[str]) -> Iterator[Server]:
+    """A server's process, from its first line to the end of its standard input."""
+    process = subprocess.Popen(
+        words, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{words[-1]} did not start")
+        yield Server(process.pid, json.loads(line)["port"])
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def cost(server: Server, kiosks: int, seconds: float) -> dict[str, float]:
+    """CPU a message, messages a second and answer times of so many kiosks, each as fast as it is answered."""
+    load = Kiosks(server.port, kiosks)
+    try:
+        load.run(0.5)
+        before = cpu_seconds(server.pid)
+        pace = load.run(seconds)
+        spent = cpu_seconds(server.pid) - before
+    finally:
+        load.close()
+    return {
+        "cpu_us": spent / pace.answers * 1e6,
+        "per_s": pace.answers / pace.seconds,
+        "p50_ms": pace.median,
+        "p99_ms": pace.percentile(0.99),
+    }
+
+
+def quiet_p99(server: Server, kind: str | None, seconds: float) -> float:
+    """The p99 of paced kiosks, milliseconds, alone or beside a bad neighbour."""
+    load = Kiosks(server.port, _PACED)
+    other = None if kind is None else neighbour(kind, server.port)
+    try:
+        load.run(0.5, every_s=_EVERY_S)
+        return load.run(seconds, every_s=_EVERY_S).percentile(0.99)
+    finally:
+        load.close()
+        if other is not None:
+            other.kill()
+            other.wait()
+
+
+def beside_others(server: Server, seconds: float) -> dict[str, float]:
+    """How much a flood and half messages raise the others' p99: medians of pairs, one after the other."""
+    found: dict[str, list[float]] = {"flood": [], "half": []}
+    for _ in range(RUNS):
+        for kind, ratios in found.items():
+            alone = quiet_p99(server, None, seconds / 2)
+            ratios.append(quiet_p99(server, kind, seconds / 2) / alone)
+    return {kind: statistics.median(ratios) for kind, ratios in found.items()}
+
+
+def speed(words: list[str], seconds: float) -> dict[str, float]:
+    """Costs at 1, 16 and 200 kiosks: medians of the runs."""
+    found: dict[str, list[float]] = {}
+    with serving(words) as server:
+        for _ in range(RUNS):
+            for kiosks in (1, 16):
+                for key, value in cost(server, kiosks, seconds).items():
+                    found.setdefault(f"{key}_{kiosks}", []).append(value)
+        for key, value in cost(server, 200, seconds).items():
+            found.setdefault(f"{key}_200", []).append(value)
+    return {key: statistics.median(values) for key, values in found.items()}
+
+
+def crowd(words: list[str]) -> dict[str, float]:
+    """Memory of 1,000 that log in and are silent, and how many of 300 that come at once are answered."""
+    with serving(words) as server:
+        Kiosks(server.port, 20).close()
+        time.sleep(0.3)
+        before = resident_mb(server.pid)
+        load = Kiosks(server.port, 1000)
+        time.sleep(0.5)
+        grown, idle = resident_mb(server.pid) - before, load.logged_in
+        load.close()
+    with serving(words) as server:
+        load = Kiosks(server.port, 300)
+        load.close()
+    return {"idle_1000_mb": grown, "idle_1000": idle, "answered_300": load.logged_in, "arrival_300_s": load.arrival_s}
+
+
+def _named(found: dict[str, float], prefix: str = "", suffix: str = "") -> dict[str, Any]:
+    names = {
+        "cpu_us_16": "cpu_us_per_message_16", "cpu_us_1": "cpu_us_per_message_1", "cpu_us_200": "cpu_us_per_message_200",
+    }  # fmt: skip
+    return {
+        f"{prefix}{names.get(key, key)}{suffix}": round(value, 1 if key.startswith(("cpu", "per_s", "idle")) else 2)
+        for key, value in found.items()
+    }
+
+
+def run() -> dict[str, Any]:
+    """Ours, then pysip2's, with and without uvloop where it can be had."""
+    ours = [sys.executable, "-m", "bench.servers.ours"]
+    figures, beside, notes = _named(speed(ours, SECONDS)), {}, []
+    figures |= _named(crowd(ours))
+    with serving(ours) as server:
+        for kind, ratio in beside_others(server, SECONDS).items():
+            figures[{"flood": "flood_ratio", "half": "half_message_ratio"}[kind]] = round(ratio, 2)
+    try:
+        folder = environment()
+    except EnvironmentMissing as error:
+        notes.append(f"no rival and no uvloop in this run: {error}")
+        return {"runs": RUNS, "figures": figures, "beside": beside, "notes": notes}
+    packages = next((folder / "lib").glob("python3*")) / "site-packages"
+    figures |= _named(speed([*ours, "--uvloop", str(packages)], SECONDS / 2), suffix="_uvloop")
+    theirs = [str(folder / "bin" / "python"), str(_SERVERS / "pysip2_server.py")]
+    beside |= _named(speed(theirs, SECONDS), "pysip2_")
+    beside |= _named(speed([*theirs, "--uvloop"], SECONDS / 2), "pysip2_", "_uvloop")
+    beside |= _named(crowd(theirs), "pysip2_")
+    rival = beside["pysip2_cpu_us_per_message_16"]
+    figures["share_of_pysip2_16"] = round(figures["cpu_us_per_message_16"] / rival, 2)
+    figures["share_of_pysip2_16_uvloop"] = round(figures["cpu_us_per_message_16_uvloop"] / rival, 2)
+    if shutil.which("redis-server") is None:
+        notes.append("invenio-sip2 keeps its clients in Redis; there is no redis-server here, so it is not measured")
+    notes.append("medians of three runs; the load runs on the same cores; stub handlers answer from memory")
+    return {"runs": RUNS, "figures": figures, "beside": beside, "notes": notes}

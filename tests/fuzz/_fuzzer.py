@@ -1,0 +1,15 @@
+"""Runs in the fuzzer's environment: libFuzzer over one target, the SIP2 code instrumented. Started by ``tests.fuzz.run``."""
+
+from __future__ import annotations
+
+import sys
+
+import atheris
+
+with atheris.instrument_imports(include=["protocols.sip2"]):
+    from tests.fuzz.targets import TARGETS
+
+if __name__ == "__main__":
+    target = TARGETS[sys.argv.pop(1)]
+    atheris.Setup(sys.argv, target)
+    atheris.Fuzz()
