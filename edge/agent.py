@@ -231,7 +231,7 @@ class Agent:
             wall=self._wall, on_state=self._ils_changed,
         )  # fmt: skip
         await own.start()
-        self.own_ils, self.desk.ils = own, own.ils
+        self.own_ils, self.desk.ils, self.identifier.ils = own, own.ils, own.ils
 
     def _ils_changed(self, state: str, reason: str, facts: Mapping[str, str | int]) -> None:
         self.devices.set_state(DEVICE, "ils", state, reason or "OK", facts)

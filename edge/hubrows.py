@@ -91,9 +91,13 @@ class LoanAnswer(msgspec.Struct, frozen=True):
 
 
 def loan_answers(told: dict[str, Any], asked: int) -> list[LoanAnswer]:
-    """The hub's answers to a stack, one for each item asked, in order. Raises HubAnswerInvalid."""
+    """The hub's answers to a stack, one for each item asked, in order. Raises HubAnswerInvalid.
+
+    With ``more`` the hub says that the rest did not fit into its message and is to be asked again.
+    """
     answers: list[LoanAnswer] = _row(told.get("answers"), list[LoanAnswer])
-    if len(answers) != asked or any(a.outcome is Outcome.ALLOW and (a.due is None or not a.owner) for a in answers):
+    fits = len(answers) == asked or (told.get("more") is True and 0 < len(answers) < asked)
+    if not fits or any(a.outcome is Outcome.ALLOW and (a.due is None or not a.owner) for a in answers):
         raise HubAnswerInvalid("the hub's answers do not fit the stack")
     return answers
 

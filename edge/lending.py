@@ -22,12 +22,12 @@ from consortium.record import record
 from edge.answers import Answer, Identified, ItemRef, Transaction
 from edge.asking import Asking
 from edge.facts import Facts
-from edge.hubrows import HubAnswerInvalid, LoanAnswer, loan_answers
+from edge.hubrows import LoanAnswer
 from edge.ils.port import IlsPort
 from edge.lookup import is_number
 from edge.outbox import Draft, Outbox
 from edge.replica import Replica
-from edge.writing import OFFLINE, STACK_MOST, Asked, Writing, refusal
+from edge.writing import OFFLINE, Asked, Writing, refusal
 
 BORROW_TIMEOUT_S = 0.8
 
@@ -119,12 +119,8 @@ class Lending(Writing):
             a for a in stack
             if id(a) not in by_ils and not self._is_ours(reader, a.key) and not self._refused_here(reader)
         ]  # fmt: skip
-        answers: dict[int, LoanAnswer] = {}
-        # One question for the whole stack; beyond what fits into one message, as many as it takes.
-        for first in range(0, len(hub), STACK_MOST):
-            part = hub[first : first + STACK_MOST]
-            told = await self._ask_loans(reader, part, how.device)
-            answers.update(zip((id(a) for a in part), told or (), strict=False))
+        told = await self._ask_loans(reader, hub, how.device) if hub else []
+        answers = dict(zip((id(a) for a in hub), told, strict=False))
         asked_for = {id(a) for a in hub}
         for asked in stack:
             answer, ils = answers.get(id(asked)), by_ils.get(id(asked))
@@ -139,7 +135,8 @@ class Lending(Writing):
         """Whether a partner without card or PIN is refused before anybody need be asked: the hub cannot know what was shown."""
         return reader.home != self.org and reader.weak
 
-    async def _ask_loans(self, reader: Identified, stack: list[Asked], device: str) -> list[LoanAnswer] | None:
+    async def _ask_loans(self, reader: Identified, stack: list[Asked], device: str) -> list[LoanAnswer]:
+        """One question for the whole stack; beyond what fits into one message, as many as it takes."""
         items = [{"owner": a.key.owner if a.key is not None else a.ref.owner, "item_no": a.ref.item_no} for a in stack]
         question = {
             "branch": self.branch,
@@ -147,14 +144,9 @@ class Lending(Writing):
             "srid": reader.srid,
             "token": reader.token if reader.local else None,
             "pin": reader.pin,
-            "items": items,
             "t": self.now(),
         }
-        told = await self._hub.ask("borrow", question, timeout_s=BORROW_TIMEOUT_S)
-        try:
-            return loan_answers(told, len(stack)) if told is not None else None
-        except HubAnswerInvalid:
-            return None
+        return await self._ask_stack("borrow", question, items, BORROW_TIMEOUT_S)
 
     async def _lend_as_told(self, reader: Identified, asked: Asked, told: LoanAnswer, how: _How) -> None:
         answer = Answer(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,11 +14,11 @@ from consortium.identity import ItemKey
 from consortium.mastership import BY_THE_ILS, ILS_AWAY
 from consortium.record import record
 from edge.answers import Answer, Identified, ItemRef, Transaction
-from edge.hubrows import HubAnswerInvalid, LoanAnswer, loan_answers
+from edge.hubrows import LoanAnswer
 from edge.ils.port import IlsPort, Said
 from edge.lending import renewal_data
 from edge.outbox import Draft
-from edge.writing import OFFLINE, STACK_MOST, Asked, Writing
+from edge.writing import OFFLINE, Asked, Writing
 
 RENEW_TIMEOUT_S = 0.8
 
@@ -67,28 +66,19 @@ class Renewing(Writing):
         return loan is None or (policy is not None and loan.place in policy.branches)
 
     async def _renew_elsewhere(self, reader: Identified, stack: list[Asked], device: str) -> None:
-        parts = [stack[first : first + STACK_MOST] for first in range(0, len(stack), STACK_MOST)]
-        told = await asyncio.gather(*(self._ask_renewals(reader, part, device) for part in parts))
-        for part, answers in zip(parts, told, strict=True):
-            for n, asked in enumerate(part):
-                if answers is None:
-                    await self._renew_away(reader, asked, device)
-                else:
-                    await self._renew_as_told(reader, asked, answers[n], device)
-
-    async def _ask_renewals(self, reader: Identified, stack: list[Asked], device: str) -> list[LoanAnswer] | None:
         question = {
             "branch": self.branch,
             "device": device,
             "srid": reader.srid,
             "token": reader.token if reader.local else None,
-            "items": [{"owner": a.key.owner, "item_no": a.key.item_no} for a in stack if a.key is not None],
         }
-        told = await self._hub.ask("renew", question, timeout_s=RENEW_TIMEOUT_S)
-        try:
-            return loan_answers(told, len(stack)) if told is not None else None
-        except HubAnswerInvalid:
-            return None
+        items = [{"owner": a.key.owner, "item_no": a.key.item_no} for a in stack if a.key is not None]
+        answers = await self._ask_stack("renew", question, items, RENEW_TIMEOUT_S)
+        for n, asked in enumerate(stack):
+            if n < len(answers):
+                await self._renew_as_told(reader, asked, answers[n], device)
+            else:
+                await self._renew_away(reader, asked, device)
 
     async def _renew_as_told(self, reader: Identified, asked: Asked, told: LoanAnswer, device: str) -> None:
         answer = Answer(

@@ -16,6 +16,7 @@ from consortium.identity import ItemKey
 from edge.answers import Answer, Identified, ItemRef, Transaction
 from edge.asking import Asking
 from edge.facts import Facts
+from edge.hubrows import HubAnswerInvalid, LoanAnswer, loan_answers
 from edge.ils.port import IlsPort
 from edge.lookup import Lookup
 from edge.outbox import Draft, Memo, Outbox, OutboxError
@@ -97,6 +98,26 @@ class Writing(Lookup):
     def _ils_keeps_loans(self) -> bool:
         library = self.policy.libraries.get(self.org) if self.policy is not None else None
         return library is not None and library.masters.loans is Master.ILS
+
+    async def _ask_stack(
+        self, name: str, question: dict[str, Any], items: list[dict[str, Any]], timeout_s: float
+    ) -> list[LoanAnswer]:
+        """The hub's answers about a stack, in order; fewer than were asked where it stopped answering in ``timeout_s``.
+
+        What does not fit into one message of the hub is asked for again, within the same time.
+        """
+        loop = asyncio.get_running_loop()
+        until, answers = loop.time() + timeout_s, list[LoanAnswer]()
+        while rest := items[len(answers) : len(answers) + STACK_MOST]:
+            left_s = until - loop.time()
+            told = await self._hub.ask(name, {**question, "items": rest}, timeout_s=left_s) if left_s > 0 else None
+            try:
+                answers += loan_answers(told, len(rest)) if told is not None else []
+            except HubAnswerInvalid:
+                told = None
+            if told is None:
+                break
+        return answers
 
     # --- writing ---
 

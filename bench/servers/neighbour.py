@@ -15,7 +15,7 @@ import time
 
 from bench._kiosks import _rounds, login_frame
 
-_HALVES = 50
+_HALVES, _EACH_S = 50, 0.1
 
 
 def _dial(port: int) -> socket.socket:
@@ -53,10 +53,9 @@ def half(port: int) -> None:
     for line in lines:
         line.sendall(b"11YN20261122    1937")
     print("begun", flush=True)
-    for _ in itertools.count():
-        for line in lines:
-            line.sendall(b"1")
-        time.sleep(0.1)
+    for line in itertools.cycle(lines):
+        line.sendall(b"1")
+        time.sleep(_EACH_S / _HALVES)
         if _told():
             return
 

@@ -20,6 +20,8 @@ _TOLD_BY_ITEM = frozenset(
         "CF_DOUBLE_RETURN",
         "CF_ORDER_AMBIGUOUS",
         "CF_UNKNOWN_ITEM",
+        "CF_ILS_REFUSED",
+        "CF_ILS_DIFFERS",
     }
 )
 """Conflict kinds that an item's own events show. The others need a reader, a card or a title beside."""

@@ -18,7 +18,7 @@ from drivers.selfcheck.replies import (
 )
 from drivers.selfcheck.sip2 import Limits, Sip2Server, Stats
 from drivers.selfcheck.throttle import LoginThrottle
-from drivers.selfcheck.tracing import Tracer, TraceLine
+from drivers.selfcheck.tracing import TraceLine, Tracer
 
 __all__ = [
     "Account",

@@ -7,6 +7,7 @@ import contextlib
 import random
 import ssl
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -46,6 +47,13 @@ class Exchanged:
 
     message: Message
     again: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """A caller who waits for a connection; ``come`` is done when it should look."""
+
+    come: asyncio.Future[None]
 
 
 class Sip2Pool:
@@ -97,7 +105,7 @@ class Sip2Pool:
         self._lines: list[Connection] = []
         self._opening: asyncio.Task[None] | None = None
         self._no_more_until = 0.0
-        self._wake: asyncio.Future[None] | None = None
+        self._queue: deque[_Turn] = deque()
         self._keeper: asyncio.Task[None] | None = None
         self._stirred = asyncio.Event()
         self._running = False
@@ -128,7 +136,7 @@ class Sip2Pool:
         lines, self._lines = self._lines, []
         for line in lines:
             await line.close()
-        self._stir()
+        self._call_off()
 
     # --- what it says of itself
 
@@ -228,21 +236,26 @@ class Sip2Pool:
     # --- connections
 
     async def _free_line(self) -> Connection:
-        """A connection with room; a new one where there is none and there may be one more. Raises what connecting raised."""
-        while True:
-            self._lines = [line for line in self._lines if line.open]
-            free = max((line for line in self._lines if line.room > 0), key=lambda line: line.room, default=None)
-            if free is not None:
-                return free
-            if not self.up:
-                raise CircuitOpen
-            opening = self._open_one()
-            wake = self._waker()
-            await asyncio.wait({wake, opening} if opening else {wake}, return_when=asyncio.FIRST_COMPLETED)
-            if opening is not None and opening.done() and not opening.cancelled() and not self._lines:
-                failure = opening.exception()
-                if failure is not None:
-                    raise failure
+        """A connection with room, first come first served; a new one where there may be one more. Raises what connecting raised."""
+        turn = _Turn(asyncio.get_running_loop().create_future())
+        self._queue.append(turn)
+        try:
+            while True:
+                self._lines = [line for line in self._lines if line.open]
+                free = max((line for line in self._lines if line.room > 0), key=lambda line: line.room, default=None)
+                if free is not None and self._queue[0] is turn:
+                    return free
+                if not self.up:
+                    raise CircuitOpen
+                if free is None:
+                    self._open_one()
+                turn.come = asyncio.get_running_loop().create_future()
+                await turn.come
+        finally:
+            self._queue.remove(turn)
+            if turn.come.done() and not turn.come.cancelled():
+                turn.come.exception()  # nobody else looks at it
+            self._stir()
 
     def _open_one(self) -> asyncio.Task[None] | None:
         """The connection in the making, begun if there may be one more; None where there may not."""
@@ -286,6 +299,7 @@ class Sip2Pool:
                     self._now() + _REFUSED_MORE_S
                 )  # it serves those it has: no failure, no more of them
             else:
+                self._call_off(failure)
                 code = getattr(failure, "code", "unreadable")
                 self._breaker.failed(code, at_once=True)
         self._stir()
@@ -334,15 +348,19 @@ class Sip2Pool:
 
     def _moved(self) -> None:
         self._stirred.set()
-        self._stir()
+        self._call_off()
         self._changed(self.state)
 
-    def _waker(self) -> asyncio.Future[None]:
-        if self._wake is None or self._wake.done():
-            self._wake = asyncio.get_running_loop().create_future()
-        return self._wake
-
     def _stir(self) -> None:
-        """Wake whoever waits for a connection."""
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
+        """There may be room: whoever came first looks."""
+        if self._queue and not self._queue[0].come.done():
+            self._queue[0].come.set_result(None)
+
+    def _call_off(self, why: BaseException | None = None) -> None:
+        """Everybody who waits for a connection looks again, or hears why there will be none."""
+        for turn in self._queue:
+            if not turn.come.done():
+                if why is None:
+                    turn.come.set_result(None)
+                else:
+                    turn.come.set_exception(why)

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from drivers.selfcheck.kiosk import Account, Reply
 from protocols.sip2 import Message
 
-__all__ = ["KEPT", "Replays"]
+__all__ = ["KEPT", "Replays", "Seen", "outcome_of"]
 
 _OF_ITEM = frozenset({"09", "11", "29"})
 _OF_READER = frozenset({"01", "15", "25", "37", "65"})
@@ -23,13 +22,13 @@ KEPT = _OF_ITEM | _OF_READER
 """Requests that are transactions: all others are executed whenever they come."""
 _Slot = tuple[str, str, str, str]
 """Institution, user, kind, number."""
-_DONE = (("ok", "1"), ("payment_accepted", "Y"))
 
 
 @dataclass(slots=True, eq=False)
-class _Seen:
+class Seen:
     """A transaction: its answer once it has one, and what a repeat waits on until then."""
 
+    slot: _Slot
     identity: tuple[object, ...]
     since: float
     reply: Reply | None = None
@@ -45,51 +44,51 @@ class Replays:
     def __init__(self, *, window_s: float = 600.0, max_kept: int = 10_000) -> None:
         self._window_s = window_s
         self._max_kept = max_kept
-        self._seen: OrderedDict[_Slot, _Seen] = OrderedDict()
+        self._seen: OrderedDict[_Slot, Seen] = OrderedDict()
 
-    async def once(
-        self, account: Account, request: Message, now: float, execute: Callable[[], Awaitable[Reply]]
-    ) -> tuple[Reply, bool]:
-        """The reply to a request, and whether it was executed before; `execute` is awaited unless it was.
+    def look(self, account: Account, request: Message, now: float) -> tuple[Seen | None, Seen | None]:
+        """What is known of a transaction: the one before, or a place for this one, or neither (it is executed as it comes).
 
-        While the first one is still being executed, the repeat waits for it. Raises what `execute` raises.
+        Whoever gets a place calls `done` or `failed` with it; whoever gets the one before awaits `outcome_of` it.
         """
         slot, identity = _keys(account, request)
         if slot is None:
-            return await execute(), False
+            return None, None
         seen = self._seen.get(slot)
         if seen is not None and seen.identity == identity and now - seen.since <= self._window_s:
-            return await _outcome(seen), True
-        mine = _Seen(identity, now)
-        self._keep(slot, mine)
-        try:
-            reply = await execute()
-        except BaseException as error:
-            self._forget(slot, mine)
-            if mine.waited_for is not None and not mine.waited_for.done():
-                mine.waited_for.set_exception(error if isinstance(error, Exception) else TimeoutError())
-                mine.waited_for.exception()  # marked as seen: whoever waited may have gone
-            raise
+            return seen, None
+        mine = Seen(slot, identity, now)
+        self._keep(mine)
+        return None, mine
+
+    def done(self, mine: Seen, reply: Reply) -> None:
+        """A transaction has its answer; it is kept where something was done."""
         mine.reply = reply
         if mine.waited_for is not None and not mine.waited_for.done():
             mine.waited_for.set_result(reply)
-        if not any(reply.fixed.get(name) == done for name, done in _DONE):
-            self._forget(slot, mine)
-        return reply, False
+        if reply.fixed.get("ok") != "1" and reply.fixed.get("payment_accepted") != "Y":
+            self._forget(mine)
 
-    def _keep(self, slot: _Slot, mine: _Seen) -> None:
-        self._seen[slot] = mine
-        self._seen.move_to_end(slot)
+    def failed(self, mine: Seen, error: BaseException) -> None:
+        """A transaction has no answer: who waits for it fails alike, who comes later has it executed."""
+        self._forget(mine)
+        if mine.waited_for is not None and not mine.waited_for.done():
+            mine.waited_for.set_exception(error if isinstance(error, Exception) else TimeoutError())
+            mine.waited_for.exception()  # marked as seen: whoever waited may have gone
+
+    def _keep(self, mine: Seen) -> None:
+        self._seen[mine.slot] = mine
+        self._seen.move_to_end(mine.slot)
         while len(self._seen) > self._max_kept:
             self._seen.popitem(last=False)
 
-    def _forget(self, slot: _Slot, mine: _Seen) -> None:
-        if self._seen.get(slot) is mine:
-            del self._seen[slot]
+    def _forget(self, mine: Seen) -> None:
+        if self._seen.get(mine.slot) is mine:
+            del self._seen[mine.slot]
 
 
-async def _outcome(seen: _Seen) -> Reply:
-    """The answer of a transaction, waited for where it is still being executed."""
+async def outcome_of(seen: Seen) -> Reply:
+    """The answer of a transaction, waited for where it is still being executed. Raises what its execution raised."""
     if seen.reply is not None:
         return seen.reply
     if seen.waited_for is None:

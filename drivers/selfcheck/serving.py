@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from drivers.selfcheck.accounts import Accounts, Why
 from drivers.selfcheck.kiosk import Account, Handler, KioskSession, Reply
-from drivers.selfcheck.replay import KEPT, Replays
+from drivers.selfcheck.replay import KEPT, Replays, outcome_of
 from drivers.selfcheck.replies import login_reply, refusal
 from drivers.selfcheck.shaping import given, sent
 from drivers.selfcheck.stats import READ_AHEAD, Limits, Stats
@@ -311,12 +311,20 @@ class Serving:
             return connection.session.answer(reply.fixed, reply.fields, code=reply.code)
 
     async def _transaction(self, kiosk: KioskSession, message: Message) -> Reply:
-        reply, before = await self._replays.once(
-            kiosk.account, message, self.loop.time(), lambda: self._handler.handle(kiosk, message)
-        )
-        if before:
+        """Execute a transaction, or answer it as the first time."""
+        before, mine = self._replays.look(kiosk.account, message, self.loop.time())
+        if before is not None:
             self.stats.replayed += 1
             log.info("kiosk %d: message %s answered as the first time", kiosk.connection_id, message.code)
+            return before.reply or await outcome_of(before)
+        if mine is None:
+            return await self._handler.handle(kiosk, message)
+        try:
+            reply = await self._handler.handle(kiosk, message)
+        except BaseException as error:
+            self._replays.failed(mine, error)
+            raise
+        self._replays.done(mine, reply)
         return reply
 
     def _too_late(self, connection: Connection, kiosk: KioskSession, message: Message) -> Reply:

@@ -14,7 +14,9 @@ _MONTHS = {
     name: n
     for n, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1)
 }
-_CLOCK = r"(?:[ T,]+|\s*)(?P<h>\d{1,2})[:：时](?P<n>\d{2})(?:[:：分](?P<s>\d{2})秒?|分)?(?:[.,]\d+)?\s*(?P<ap>[AaPp][Mm])?"
+_CLOCK = (
+    r"(?:[ T,]+|\s*)(?P<h>\d{1,2})[:：时](?P<n>\d{2})(?:[:：分](?P<s>\d{2})秒?|分)?(?:[.,]\d+)?\s*(?P<ap>[AaPp][Mm])?"
+)
 _ZONE = r"\s*(?P<z>Z|[+-]\d{2}:?\d{2})?"
 _SIP = re.compile(r"(?P<day>\d{8})(?P<zone>[ ]{4}|[ ]{3}Z|[ ]{1,3}[A-Z]{1,3})(?P<clock>\d{6})")
 _DAYS = (

@@ -23,6 +23,11 @@ _MAKERS: dict[str, Callable[[Table, str, Path], Feed]] = {
     "csv": make_csv_feed,
     "rest": make_rest_feed,
 }
+_SETTINGS = {
+    "sql": {"module", "changes", "cursor", "timeout_s", "read_only"},
+    "csv": {"folder", "encoding", "delimiter", "open_loans_age_h", "settle_s"},
+    "rest": {"url", "token_file", "ca", "rows", "open_loans_rows", "timeout_s"},
+}
 _MOST_S = 300.0  # between two tries of a feed that fails
 
 
@@ -31,9 +36,24 @@ def make_feed(table: Table, *, zone: str, base: Path) -> Feed:
 
     Raises FeedError FEED_CONFIG.
     """
-    maker = _MAKERS.get(text(table, "kind"))
+    kind = text(table, "kind")
+    maker = _MAKERS.get(kind)
     if maker is None:
         raise FeedError("FEED_CONFIG", f"ils.feed.kind is one of {', '.join(sorted(_MAKERS))}", retry=False)
+    known = _SETTINGS[kind] | {
+        "kind",
+        "every_s",
+        "limit",
+        "start",
+        "open_loans",
+        "date_format",
+        "zone",
+        "currency",
+        "words",
+    }
+    for key in table:
+        if key not in known and not key.startswith("col_") and not (kind == "sql" and key.startswith("db_")):
+            raise FeedError("FEED_CONFIG", f"ils.feed.{key} is no setting of a feed of kind {kind}", retry=False)
     return maker(table, zone, base)
 
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from consortium.events import Kind, decode
+from consortium.events import Kind
+from consortium.identity import EventId
 from consortium.mastership import BY_THE_ILS, Task
 from edge.clock import Stamp
 from edge.ils.feeds import What
@@ -59,7 +60,7 @@ class Journal:
             body = json.loads(kept.body)
             done = self._note(kept.kind, body["data"], kept.srid, body["t_eff"])
             if done is not None:
-                self._named(*done, decode(kept.body).name)
+                self._named(*done, body.get("reissue_of") or str(EventId(body["node"], kept.epoch, kept.seq)))
         self._outbox.observe(self)
 
     # --- the outbox's observer ---

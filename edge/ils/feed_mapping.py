@@ -201,6 +201,9 @@ def row_reader(table: Table, zone: str) -> RowReader:
     ``currency``; ``words`` is ``issue=LOAN, lost=LOST``.
     """
     columns = {part: text(table, f"col_{part}", default).lower() for part, default in _COLUMNS.items()}
+    for key in table:
+        if key.startswith("col_") and key[4:] not in columns:
+            raise FeedError("FEED_CONFIG", f"ils.feed.{key} names no part of a row", retry=False)
     words: dict[str, str] = {}
     for pair in filter(None, (part.strip() for part in text(table, "words", "").split(","))):
         theirs, sign, ours = pair.partition("=")

@@ -241,6 +241,10 @@ def make_sql_feed(table: Table, zone: str, base: Path) -> SqlFeed:
     if not callable(connect):
         raise FeedError("FEED_CONFIG", f"{name} is no DB-API 2.0 module", retry=False)
     arguments: dict[str, Any] = {key[3:]: value for key, value in table.items() if key.startswith("db_")}
+    if "password" in arguments:
+        raise FeedError(
+            "FEED_CONFIG", "write the password into a file and name it in ils.feed.db_password_file", retry=False
+        )
     if "password_file" in arguments:
         path = base / str(arguments.pop("password_file"))
         try:

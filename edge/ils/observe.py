@@ -33,9 +33,9 @@ MEMO = "ils-feed"
 """Key of the cursor's memo in the outbox."""
 
 HOLD_MS = 60_000
-"""How long a row waits for the answer to a booking of the same item; one that never comes must not hold the feed up."""
+"""How long rows wait for the answer to a booking of the same item; one that never comes must not hold the feed up."""
 
-_LOOK_BACK_MS = 14 * 86_400_000
+_LOOK_BACK_MS = 3 * 86_400_000  # own transactions that a row of the feed may still repeat
 _OUT = frozenset(
     {"04", "05", "07", "11"}
 )  # SIP2 2.00 §2 circulation: charged, charged no recall, recalled, claimed returned
@@ -74,7 +74,7 @@ class Observer:
         self._path = store
         self._store: FeedStore | None = None
         self._n, self._cursor = 0, ""
-        self._held: tuple[str, int] = ("", 0)  # a row that waits for a booking, and since when
+        self._held: int | None = None  # since when rows wait for a booking's answer
 
     # --- life ---
 
@@ -180,12 +180,15 @@ class Observer:
 
     def _must_wait(self, change: Change) -> bool:
         """Whether the row may be the echo of a booking whose answer is not here yet. That is waited for, but not for ever."""
-        if not change.item_no or not self.waits_for(ItemKey(self._org, change.item_no)):
+        if not change.item_no:
+            return False
+        if not self.waits_for(ItemKey(self._org, change.item_no)):
+            self._held = None
             return False
         now = self._now()
-        if self._held[0] != change.cursor:
-            self._held = (change.cursor, now)
-        return now - self._held[1] < HOLD_MS
+        if self._held is None:
+            self._held = now
+        return now - self._held < HOLD_MS  # from then on nothing waits until the bookings have caught up
 
     # --- what is known ---
 
@@ -198,6 +201,11 @@ class Observer:
             if person is not None and person.home == self._org:
                 return person
         return None
+
+    def srid_of(self, number: str) -> str | None:
+        """The site id of the own reader behind a number of the ILS, None where nobody here knows one."""
+        person = self.who(number)
+        return person.srid if person is not None else None
 
     def is_proxy(self, number: str) -> bool:
         """Whether a number is the account of a partner library."""

@@ -28,7 +28,10 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class ReaderSaid:
-    """A reader as the ILS sees one. ``pin`` None = not asked or not told; ``fees`` in the currency's minor unit; counts None = not told."""
+    """A reader as the ILS sees one.
+
+    ``pin`` None = not asked or not told; ``fees`` in the currency's minor unit; counts None = not told.
+    """
 
     valid: bool
     pin: bool | None = None

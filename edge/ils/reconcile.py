@@ -12,7 +12,7 @@ import hashlib
 import logging
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,7 +32,8 @@ from edge.replica import Replica
 _log = logging.getLogger(__name__)
 
 _PAGE = 100
-"""Items compared between two turns of the loop: a tap waits for no more."""
+_TURN = 5
+"""Items looked at between two turns of the loop: a tap waits for no more."""
 
 _AGAIN_S = 900.0  # after a run that failed
 
@@ -153,7 +154,7 @@ class _Run:
         self.counts: Counter[str] = Counter()
         self._path = whole._work
         self._path.unlink(missing_ok=True)
-        self._db = sqlite3.connect(self._path, isolation_level=None)
+        self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         self._db.executescript(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -2048;"
             "CREATE TABLE theirs (item_no TEXT PRIMARY KEY, who TEXT, due INTEGER, t INTEGER) WITHOUT ROWID;"
@@ -169,15 +170,12 @@ class _Run:
         pages = source.open_loans()
         try:
             async for page in pages:
-                for start in range(0, len(page), 50):
-                    rows = [
-                        (loan.item_no, self._who(loan.reader_no), loan.due_ms, loan.t_ms)
-                        for loan in page[start : start + 50]
-                    ]
-                    self._db.execute("BEGIN")
-                    self._db.executemany("INSERT OR REPLACE INTO theirs VALUES (?, ?, ?, ?)", rows)
-                    self._db.execute("COMMIT")
-                    await asyncio.sleep(0)
+                rows = []
+                for loan in page:
+                    rows.append((loan.item_no, self._who(loan.reader_no), loan.due_ms, loan.t_ms))
+                    if len(rows) % _TURN == 0:
+                        await asyncio.sleep(0)
+                await asyncio.to_thread(self._put, rows)
                 self.counts["theirs"] += len(page)
         finally:
             await pages.aclose()
@@ -191,35 +189,39 @@ class _Run:
         person = self._observer.who(number)
         return f"={person.srid}" if person is not None else f"?{self._observer.token(number)}"
 
+    def _put(self, rows: list[tuple[str, str | None, int | None, int | None]]) -> None:
+        self._db.execute("BEGIN")
+        self._db.executemany("INSERT OR REPLACE INTO theirs VALUES (?, ?, ?, ?)", rows)
+        self._db.execute("COMMIT")
+
     async def compare(self) -> None:
-        """Walk through both sides."""
+        """Walk through both sides in the order of the items, a page of each at a time."""
         after = ""
         while True:
-            page = self._replica.items_after(self._org, after, _PAGE)
-            last = page[-1] if len(page) == _PAGE else None
-            theirs = {row[0]: row[1:] for row in self._theirs(after, last)}
-            for item_no in sorted({*page, *theirs}):
+            ours = self._replica.items_after(self._org, after, _PAGE)
+            found = self._db.execute("SELECT * FROM theirs WHERE item_no > ? ORDER BY item_no LIMIT ?", (after, _PAGE))
+            theirs = {row[0]: row[1:] for row in found.fetchall()}
+            full = [side[-1] for side in (ours, list(theirs)) if len(side) == _PAGE]
+            upto = min(full, default=None)  # behind it, one side was not read yet
+            for n, item_no in enumerate(sorted({*ours, *theirs}), 1):
+                if upto is not None and item_no > upto:
+                    break
                 await self._item(item_no, theirs.get(item_no))
-            self.counts["items"] += len(page)
-            if last is None:
+                if n % _TURN == 0:
+                    await asyncio.sleep(0)
+            if upto is None:
                 return
-            after = last
+            after = upto
             await asyncio.sleep(0)
-
-    def _theirs(self, after: str, upto: str | None) -> Iterator[tuple[str, str | None, int | None, int | None]]:
-        if upto is None:
-            return iter(self._db.execute("SELECT * FROM theirs WHERE item_no > ? ORDER BY item_no", (after,)))
-        return iter(
-            self._db.execute("SELECT * FROM theirs WHERE item_no > ? AND item_no <= ? ORDER BY item_no", (after, upto))
-        )
 
     async def _item(self, item_no: str, theirs: tuple[str | None, int | None, int | None] | None) -> None:
         key = ItemKey(self._org, item_no)
         out = self._observer.out(key)
+        self.counts["items"] += 1
         self.counts["ours"] += out is not None
         if out is None and theirs is None:
             return
-        if self._facts.item(key) is None:
+        if out is None and self._facts.item(key) is None:
             self.counts["unknown"] += 1
             return
         who, due, t = theirs or (None, None, None)

@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from consortium.decision import Outcome
 from consortium.events import Kind
 from consortium.facts import Device, ItemStatus
-from consortium.identity import org_of_branch
 from consortium.states import Hold, HoldState
 from hub.decide import asked
 from hub.decide.facts import Person, known_now, person_called
@@ -80,10 +79,11 @@ class Holding:
             waiting = sorted((one for one in on_item if one.open), key=lambda one: (one.t, one.id))
             mine = next((one for one in waiting if person is not None and one.who == person.record.rid), None)
             at = Device(device, branch, authorised=branch == node.branch)
-            wish = _Wish(at, person, item, waiting, mine, pickup, expiry, wanted, now)
+            wish = _Wish(node.org, at, person, item, waiting, mine, pickup, expiry, wanted, now)
             answer, born = await self._answer(conn, mode, wish)
             committed = await self._ingest.record(conn, born) if born else None
-            await once.keep(conn, answer, now)
+            if committed is not None:  # a refusal may be an answer of its time
+                await once.keep(conn, answer, now)
         if committed is not None:
             self._ingest.tell(committed)
         return answer
@@ -91,47 +91,58 @@ class Holding:
     async def _answer(self, conn: AsyncConnection, mode: str, wish: _Wish) -> tuple[dict[str, Any], list[HubEvent]]:
         if mode == "-":
             return _cancel(wish)
-        if mode == "*" and wish.mine is None:
-            return wish.refused("ITEM_UNKNOWN"), []
-        if mode == "*" and wish.mine is not None and wish.mine.state is not HoldState.WAITING:
-            return wish.refused(
-                "OUT_OF_SERVICE", Outcome.REFER
-            ), []  # it is on its way, or lies ready: a person has to move it
-        if mode == "+" and wish.mine is not None:
-            return {**wish.refused("ITEM_HELD"), **wish.place(wish.mine)}, []
-        kept = wish.mine
+        refused = _beforehand(mode, wish)
+        if refused is not None:
+            return refused, []
+        kept, person, item, now = wish.mine, wish.person, wish.item, wish.now
         pickup = wish.pickup or (kept.pickup if kept is not None else wish.at.branch)
-        person, item, now = wish.person, wish.item, wish.now
         rid = person.record.rid if person is not None else None
         n = await _open_holds(conn, rid) if rid is not None else 0
         decision = may_hold(
             self._policy.policy, wish.at, known_now(now), person.record.facts(wish.org) if person is not None else None,
             item.facts(rid) if item is not None else None, pickup, n - (kept is not None), self._most, now,
         )  # fmt: skip
+        said = {**wish.said(), "outcome": decision.outcome.value, "codes": list(decision.codes)}
         if not decision.allowed or item is None or rid is None:
-            return {**wish.said(), "outcome": decision.outcome.value, "codes": list(decision.codes)}, []
+            return said, []
         name = self._new_id()
-        data: dict[str, Any] = {"item": list(item.key), "hold": name, "pickup": pickup}
-        expiry = wish.expiry if wish.expiry is not None else (kept.expiry if kept is not None else None)
-        if expiry is not None:
-            data["expiry"] = expiry
-        born = [
-            HubEvent(
-                Kind.HOLD_PLACED, wish.at.branch, wish.at.id, data, rid, t_eff=kept.t if kept is not None else None
-            )
-        ]
-        if kept is not None:
-            changed = {"item": list(item.key), "hold": kept.id, "reason": "CHANGED"}
-            born.insert(0, HubEvent(Kind.HOLD_CANCELLED, wish.at.branch, wish.at.id, changed, rid))
         queue = wish.waiting.index(kept) + 1 if kept is not None else len(wish.waiting) + 1
-        done = {"outcome": decision.outcome.value, "codes": list(decision.codes), "hold": name, "queue": queue}
-        return {**wish.said(), **done}, born
+        return {**said, "hold": name, "queue": queue}, _placed(wish, name, pickup, item, rid)
+
+
+def _beforehand(mode: str, wish: _Wish) -> dict[str, Any] | None:
+    """What stops a wish because of the hold that the reader has on the item, or has not; None where nothing does."""
+    if mode == "+":
+        return {**wish.refused("ITEM_HELD"), **wish.place(wish.mine)} if wish.mine is not None else None
+    if wish.mine is None:
+        return wish.refused("ITEM_UNKNOWN")
+    if wish.mine.state is not HoldState.WAITING:  # on its way, or ready on the shelf: a person has to move it
+        return wish.refused("OUT_OF_SERVICE", Outcome.REFER)
+    return None
+
+
+def _placed(wish: _Wish, name: str, pickup: str, item: ItemRecord, rid: str) -> list[HubEvent]:
+    """The hold as events; one that is changed is placed anew as of when it was first, so that its place in the queue stays."""
+    kept, at = wish.mine, wish.at
+    expiry = wish.expiry if wish.expiry is not None or kept is None else kept.expiry
+    data: dict[str, Any] = {"item": list(item.key), "hold": name, "pickup": pickup}
+    if expiry is not None:
+        data["expiry"] = expiry
+    if kept is None:
+        return [HubEvent(Kind.HOLD_PLACED, at.branch, at.id, data, rid)]
+    gone = {"item": list(item.key), "hold": kept.id, "reason": "CHANGED"}
+    return [
+        HubEvent(Kind.HOLD_CANCELLED, at.branch, at.id, gone, rid),
+        HubEvent(Kind.HOLD_PLACED, at.branch, at.id, data, rid, t_eff=kept.t),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
 class _Wish:
-    """What is asked for, with what is known: the item, who waits for it in order, and the reader's own hold on it."""
+    """What is asked for at a place of ``org``, with what is known: the item, who waits for it in order, and the reader's own
+    hold on it."""
 
+    org: str
     at: Device
     person: Person | None
     item: ItemRecord | None
@@ -141,11 +152,6 @@ class _Wish:
     expiry: int | None
     wanted: tuple[str | None, str]
     now: int
-
-    @property
-    def org(self) -> str:
-        """The library of the place where it is asked for."""
-        return org_of_branch(self.at.branch)
 
     def said(self) -> dict[str, Any]:
         """The parts every answer has."""

@@ -37,7 +37,7 @@ def may_hold(
     codes = device_codes(policy, device)
     if case.stage("device", codes):
         return case.refuse(codes)
-    there = org_of_branch(pickup) if pickup in policy.branches else device.branch.partition("-")[0]
+    there = org_of_branch(pickup if pickup in policy.branches else device.branch)
     codes = _reader_codes(reader, item, there, now)
     if case.stage("reader", codes):
         return case.refuse(codes)

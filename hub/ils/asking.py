@@ -90,7 +90,7 @@ class IlsAsking:
 
     def _node(self, org: str, node: Node) -> str | None:
         """Where to ask a library's ILS, unless it is the asking node that stands beside it: that has asked already."""
-        where = self._places.where(org, self._clock())
+        where = self._places.to_ask(org, self._clock())
         return None if where == node.node else where
 
     def to_ask(self, node: Node, policy: Policy, found: Iterable[ItemRecord | None]) -> dict[Key, str]:

@@ -29,12 +29,12 @@ class Places:
         self._of: dict[str, dict[str, _Place]] = {}
 
     def heard(self, node: str, org: str, data: Mapping[str, Any], *, retained: bool, now: int) -> bool:
-        """Take a node's state message; gives whether its ILS has come in reach by it. ``now`` ms UTC.
+        """Take a node's state message; gives whether a place for work has come in reach by it. ``now`` ms UTC.
 
         A retained message is as old as its own ``t``.
         """
         here = self._of.setdefault(org, {})
-        before = node in here and self._usable(here[node], now)
+        before = node in here and _in_contact(here[node], now)
         state = _ils_state(data.get("devices")) if data.get("online") is True else None
         if state is None:
             here.pop(node, None)
@@ -42,17 +42,27 @@ class Places:
         said = data.get("t")
         old = min(said, now) if isinstance(said, int) and not isinstance(said, bool) else 0
         here[node] = _Place(state, old if retained else now)
-        return not before and self._usable(here[node], now)
+        return not before and _in_contact(here[node], now)
 
-    def where(self, org: str, now: int) -> str | None:
-        """The node to ask, an online ILS before a degraded one; None where none is in reach."""
-        here = self._of.get(org, {})
-        usable = [(_ORDER[place.state], node) for node, place in here.items() if self._usable(place, now)]
+    def to_ask(self, org: str, now: int) -> str | None:
+        """The node whose ILS can be asked now, an online one before a degraded one; None where none is in reach."""
+        return self._best(org, now, _ORDER)
+
+    def for_work(self, org: str, now: int) -> str | None:
+        """The node to give work to: it keeps it durably, so that its ILS may be away. The nearest to an ILS that answers first."""
+        return self._best(org, now, None)
+
+    def _best(self, org: str, now: int, only: Mapping[str, int] | None) -> str | None:
+        usable = [
+            (_ORDER.get(place.state, len(_ORDER)), node)
+            for node, place in self._of.get(org, {}).items()
+            if _in_contact(place, now) and (only is None or place.state in only)
+        ]
         return min(usable)[1] if usable else None
 
-    @staticmethod
-    def _usable(place: _Place, now: int) -> bool:
-        return place.state in _ORDER and now - place.seen <= SILENT_MS
+
+def _in_contact(place: _Place, now: int) -> bool:
+    return now - place.seen <= SILENT_MS
 
 
 def _ils_state(devices: Any) -> str | None:

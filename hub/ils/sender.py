@@ -121,7 +121,7 @@ class Sender:
             self._metrics.ils_work.labels(state).set(n)
 
     async def _send_to(self, org: str, at: float) -> None:
-        node = self._places.where(org, self._clock())
+        node = self._places.for_work(org, self._clock())
         if node is None:
             return
         async with self._store.read() as conn:

@@ -24,11 +24,6 @@ _END = re.compile(rb"[\r\n]")
 _CR, _LF = 0x0D, 0x0A
 
 
-def _is_whole(data: bytes) -> bool:
-    """Whether bytes begin with a digit and hold one terminator, a CR at their end."""
-    return data[-1:] == b"\r" and 0x30 <= data[0] <= 0x39 and data.find(b"\r") == len(data) - 1 and b"\n" not in data
-
-
 class Framer:
     """Cuts a byte stream into frames, whatever its chunks, and learns the peer's terminator.
 
@@ -50,8 +45,14 @@ class Framer:
         if self._whole is not None:
             self._buffer += self._whole + b"\r"
             self._whole = None
-        elif not self._buffer and not self._dropping and _is_whole(data) and len(data) <= self._max_length:
-            # One frame, ended by the CR that it ends with: what a kiosk that waits for its answers sends.
+        elif (
+            # One frame and its CR: what a kiosk that waits for its answers sends.
+            data.find(b"\r") == len(data) - 1 <= self._max_length
+            and not self._buffer
+            and data[:1].isdigit()
+            and b"\n" not in data
+            and not self._dropping
+        ):
             self._whole = data[:-1]
             return
         self._buffer += data

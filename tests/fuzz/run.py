@@ -62,9 +62,9 @@ def fuzz(target: str, seconds: int, *, keep_found: bool = False) -> Fuzzed:
             f"-max_total_time={seconds}", f"-max_len={_LONGEST}", f"-dict={words}", "-timeout=10", "-rss_limit_mb=2048",
             "-print_final_stats=1", f"-artifact_prefix={CRASHES}/{target}-",
         )  # fmt: skip
-        before = set(CRASHES.iterdir())
+        before = set(CRASHES.glob(f"{target}-*"))
         status, said = _run(python, target, [*options, str(work), str(corpus)], seconds + 120)
-        found = _read(target, said, next(iter(sorted(set(CRASHES.iterdir()) - before)), None))
+        found = _read(target, said, next(iter(sorted(set(CRASHES.glob(f"{target}-*")) - before)), None))
         if status and found.crash is None:
             raise RuntimeError(f"the fuzzer of {target} ended with {status}: {said.strip().splitlines()[-1:]}")
         if status:

@@ -32,7 +32,7 @@ from protocols.sip2 import (
     shown,
 )
 from protocols.sip2.fields import SECRET
-from protocols.sip2.tolerant import read
+from protocols.sip2.tolerant import fixed_part, read
 from protocols.sip2.typed import FIELD_TYPES, FIXED_TYPES, typed, typed_fixed
 
 __all__ = ["TARGETS", "client", "codec", "server"]
@@ -74,8 +74,9 @@ def codec(data: bytes) -> None:
 
 def _shown(message: Message, frame: bytes, encoding: str, delimiter: str) -> None:
     shown(message)
-    masked = mask(frame.decode(encoding, "replace"), delimiter=delimiter)
-    for part in masked.split(delimiter)[1:]:
+    text = frame.decode(encoding, "replace")
+    _, at = fixed_part(text, LAYOUTS[message.code], delimiter, [])
+    for part in mask(text, delimiter=delimiter)[at:].split(delimiter):
         assert part[:2] not in SECRET or part[2:] == "***", "a password is shown"
 
 

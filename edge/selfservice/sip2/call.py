@@ -76,7 +76,8 @@ class Call:
     @property
     def item(self) -> ItemRef:
         """The item the kiosk names."""
-        return ItemRef.typed(self.request.get("AB").strip(), self.site.orgs())
+        number = self.request.get("AB").strip()
+        return ItemRef.typed(number, self.site.orgs()) if ":" in number else ItemRef(None, number)
 
     @property
     def no_block(self) -> bool:

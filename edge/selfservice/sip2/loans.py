@@ -46,8 +46,8 @@ class Loans:
 
     def _undone(self, call: Call, reader: Identified) -> Answer | None:
         """A checkin that failed at the kiosk and never reached us: the loan is still there, and that is the answer."""
-        key = self._desk.key_of(call.item)
-        due = self._desk.due_of(key, reader.srid) if call.cancels and key is not None else None
+        key = self._desk.key_of(call.item) if call.cancels else None
+        due = self._desk.due_of(key, reader.srid) if key is not None else None
         if key is None or due is None:
             return None
         seen = self._desk.known_item(key)
@@ -59,8 +59,8 @@ class Loans:
     async def _borrow(self, call: Call, reader: Identified, memo: Transaction | None) -> Answer:
         """Lend, or renew what the reader has already, where the kiosk allows that (SIP2 2.00, SC renewal policy)."""
         renews = call.request.fixed.get("sc_renewal_policy") == "Y"
-        key = self._desk.key_of(call.item)
-        if renews and key is not None and self._desk.due_of(key, reader.srid) is not None:
+        key = self._desk.key_of(call.item) if renews else None
+        if key is not None and self._desk.due_of(key, reader.srid) is not None:
             return await self._renew(call, reader, call.item, memo)
         (answer,) = await self._desk.borrow(
             reader, [call.item], call.device, memos=[memo], pin=call.pin, fee_ok=call.request.get("BO") == "Y"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 STATUS = "98YYYYNN10000320261122    193711{version}AO990001|{bx}AM{name}|"
 DATE = "20261122    193711"
@@ -132,8 +132,8 @@ class Acs:
 
     def right(self, text: str) -> str | None:
         """The right answer's text, None for a code it does not know."""
-        fields: dict[str, Any] = {part[:2]: part[2:] for part in text.split("|")}
-        item_no = next((value for key, value in fields.items() if key == "AB"), "")
+        found = re.search(r"(?:\||\d)AB([^|]*)\|", text)
+        item_no = found[1] if found else ""
         return {
             "93": self.login,
             "99": self.status,

@@ -209,6 +209,36 @@ class TestConnections:
             assert (await first).get("AB") == "1"
             assert asking.up
 
+    async def test_first_come_first_served(self) -> None:
+        async with Acs() as acs, pool(acs, connections=2) as asking:
+            served = [0] * 12
+            apart = 0
+
+            async def ask(number: int) -> None:
+                nonlocal apart
+                for _ in range(5):
+                    await asking.call(question(str(number)))
+                    served[number] += 1
+                    apart = max(apart, max(served) - min(served))
+
+            await asyncio.gather(*(ask(number) for number in range(12)))
+            assert apart <= 2
+
+    async def test_who_gives_up_waiting_holds_up_nobody(self) -> None:
+        async with Acs() as acs, pool(acs, connections=1) as asking:
+            await asking.call(LEND)
+            waiting = [asyncio.create_task(asking.call(question(str(number)))) for number in range(9)]
+            await asyncio.sleep(0)
+            for task in waiting[::2]:
+                task.cancel()
+            found = await asyncio.gather(*waiting, return_exceptions=True)
+            assert [reply.get("AB") for reply in found[1::2] if not isinstance(reply, BaseException)] == [
+                "1",
+                "3",
+                "5",
+                "7",
+            ]
+
     async def test_a_system_that_takes_two_connections_only_is_served_by_two(self) -> None:
         async def dawdle(peer: Peer, text: str, sequence: str | None) -> None:
             if peer.number > 2:

@@ -105,7 +105,7 @@ class TestTls:
         await place.serve(listeners=[Listener("tls://127.0.0.1:0", "safe", TlsFiles(certificate, key))])
         old = self.trusting(authority)
         old.set_ciphers("ALL:@SECLEVEL=0")
-        with pytest.warns(DeprecationWarning):
+        with pytest.warns(DeprecationWarning, match="TLSv1"):
             old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
         with pytest.raises((ssl.SSLError, ConnectionError)):
             await place.dial("safe", ssl=old)

@@ -18,9 +18,11 @@ from consortium.facts import BorrowFacts
 from consortium.record import facts_of
 from edge.answers import Answer, Identified, ItemRef
 from edge.config import OutboxConfig
+from edge.outbox import Draft
 from edge.selfservice.identify import Presented
 from edge.selfservice.pin import SessionPin
 from tests.edge.bed import (
+    BRANCH,
     HOUR_MS,
     PIN,
     Bed,
@@ -158,6 +160,12 @@ class TestOwnCirculation:
             )
         assert sum(answer.ok for stack in answers for answer in stack) == 2
 
+    async def test_what_an_ils_lent_to_nobody_we_know_is_somebody_elses(self, bed: Bed) -> None:
+        seen = {"what": "LOAN", "as_of": 1, "item": [HOME, "1001"], "due": 1_900_000_000_000}
+        await bed.agent.outbox.append(Draft(Kind.ILS_OBSERVED, BRANCH, "ils", seen))
+        (answer,) = await borrow(bed, await reader(bed, "R1"), "1001")
+        assert answer.code == "ITEM_ON_LOAN"
+
     async def test_a_second_loan_of_ones_own_loan_is_named_so(self, bed: Bed) -> None:
         who = await reader(bed, "R1")
         await borrow(bed, who, "1001")
@@ -193,6 +201,17 @@ class TestPartners:
         assert [event.data["reservation"] for event in events] == ["r0", "r1"]
         assert all(event.decision is not None and event.decision["s"] == "hub" for event in events)
         assert all("flags" not in event.data for event in events)
+
+    async def test_what_did_not_fit_into_the_hubs_message_is_asked_again(self, hub_bed: Bed, hub: Hub) -> None:
+        hub.answers["borrow"] = lambda data: {
+            "answers": [told(item["owner"], item["item_no"]) for item in data["items"][:1]],
+            **({"more": True} if len(data["items"]) > 1 else {}),
+        }
+        who = replace(await reader(hub_bed, "P1"), pin=True)
+        answers = await borrow(hub_bed, who, "1001", "1002", "2002")
+        assert [answer.ok for answer in answers] == [True] * 3
+        assert [len(data["items"]) for _, data in hub.asked] == [3, 2, 1]
+        assert all("flags" not in event.data for event in hub_bed.events(Kind.CHECKOUT))
 
     async def test_while_the_hub_thinks_nobody_else_takes_the_item(self, hub_bed: Bed, hub: Hub) -> None:
         hub.answers["borrow"] = lambda data: {"answers": [told(HOME, "1001")]}

@@ -135,7 +135,7 @@ class Sip:
 
 
 class Side:
-    """The edge's side without an agent: outbox, replica, overlay, facts and observer on real files. ``start`` and ``stop`` may repeat."""
+    """The edge's side without an agent, on real files: outbox, replica, overlay, facts, observer. ``start`` and ``stop`` may repeat."""
 
     def __init__(
         self, data: Path, *, replica_rows: list[Any] | None = None, now: Callable[[], int] | None = None
@@ -240,4 +240,5 @@ def rest_table(ils: Ils, folder: Path, **more: Any) -> dict[str, Any]:
     """An ``[ils.feed]`` on the REST poll."""
     (folder / "token").write_text(TOKEN + "\n", encoding="utf-8")
     base = ils.ready["rest"]
-    return {"kind": "rest", "url": f"{base}/changes", "open_loans": f"{base}/open-loans", "token_file": str(folder / "token"), "every_s": 1, **more}  # fmt: skip
+    where = {"url": f"{base}/changes", "open_loans": f"{base}/open-loans", "token_file": str(folder / "token")}
+    return {"kind": "rest", "every_s": 1, **where, **more}

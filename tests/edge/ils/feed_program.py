@@ -24,7 +24,7 @@ class _Teller:
     def recorded(self, ticket: int, recorded: Recorded) -> None:
         event = decode(recorded.body)
         if event.kind is Kind.ILS_OBSERVED:
-            os.write(1, f"{event.data['item'][1]}\n".encode())
+            os.write(1, f"{event.data['what']}\n".encode())
 
     def failed(self, ticket: int) -> None:
         os.write(1, b"failed\n")

@@ -6,7 +6,6 @@ import sqlite3
 import sys
 import time
 import types
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,10 @@ from edge.ils.feed_follow import make_feed
 from edge.ils.feed_sql import prepared
 from edge.ils.feeds import FeedError, LoanThere
 
-TABLE = "CREATE TABLE changes (id INTEGER PRIMARY KEY, changed_at TEXT, what TEXT, barcode TEXT, cardnumber TEXT, date_due TEXT, status TEXT)"
+TABLE = (
+    "CREATE TABLE changes (id INTEGER PRIMARY KEY, changed_at TEXT, what TEXT, barcode TEXT, cardnumber TEXT, date_due TEXT, "
+    "status TEXT)"
+)
 ASK = "SELECT * FROM changes WHERE id > :after AND what <> ':after' ORDER BY id LIMIT :limit"
 
 
@@ -49,8 +51,10 @@ async def refused(table: dict[str, Any], base: Path, after: str = "") -> FeedErr
 
 @pytest.mark.parametrize(
     "more",
-    [{"module": "no_such_module"}, {"module": "json"}, {"changes": "SELECT * FROM changes"}, {"changes": "SELECT ':after'"}, {"cursor": "time"},
-     {"timeout_s": 0}, {"kind": "soap"}, {"db_password_file": "missing"}, {"changes": 3}],
+    [{"module": "no_such_module"}, {"module": "json"}, {"changes": "SELECT * FROM changes"}, {"changes": "SELECT ':after'"},
+     {"cursor": "time"},
+     {"timeout_s": 0}, {"kind": "soap"}, {"db_password_file": "missing"}, {"db_password": "x"},
+     {"col_isbn": "x"}, {"chnages": "x"}, {"changes": 3}],
 )  # fmt: skip
 async def test_a_configuration_that_cannot_work_is_refused_before_anything_is_asked(
     more: dict[str, Any], tmp_path: Path
@@ -197,7 +201,8 @@ INSERT INTO action_logs VALUES (104, '2026-11-23 10:03:00', 'MEMBERS', 'MODIFY',
 
 EVERGREEN = """
 ATTACH ':memory:' AS action; ATTACH ':memory:' AS actor; ATTACH ':memory:' AS asset;
-CREATE TABLE action.circulation (id INTEGER PRIMARY KEY, usr INTEGER, target_copy INTEGER, xact_start TEXT, due_date TEXT, checkin_time TEXT);
+CREATE TABLE action.circulation (id INTEGER PRIMARY KEY, usr INTEGER, target_copy INTEGER, xact_start TEXT,
+  due_date TEXT, checkin_time TEXT);
 CREATE TABLE actor.usr (id INTEGER PRIMARY KEY, card INTEGER);
 CREATE TABLE actor.card (id INTEGER PRIMARY KEY, barcode TEXT);
 CREATE TABLE asset.copy (id INTEGER PRIMARY KEY, barcode TEXT);
@@ -209,7 +214,7 @@ INSERT INTO action.circulation VALUES (8, 1, 52, '2026-11-23 10:01:00', '2026-12
 
 
 @pytest.fixture(scope="module")
-def shown() -> Iterator[dict[str, str]]:
+def shown() -> dict[str, str]:
     """The views of docs/connect-an-ils.md by the name of the system, both languages alike."""
     found: dict[str, dict[str, str]] = {}
     for name in ("connect-an-ils.md", "connect-an-ils.zh.md"):
@@ -220,7 +225,7 @@ def shown() -> Iterator[dict[str, str]]:
             "evergreen": next(s for s in sql if "action.circulation" in s),
         }
     assert found["connect-an-ils.md"] == found["connect-an-ils.zh.md"]
-    yield found["connect-an-ils.md"]
+    return found["connect-an-ils.md"]
 
 
 async def test_the_koha_shaped_view_of_the_guide_feeds(shown: dict[str, str], tmp_path: Path) -> None:

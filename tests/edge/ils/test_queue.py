@@ -143,6 +143,8 @@ class TestCrash:
                 await until(lambda: place.waiting == 1)
                 data = {"what": "BOOKED", "as_of": 1, "item": [HOME, "1001"], "status": "CHECKOUT", "ref": of}
                 await place.outbox.append(Draft(Kind.ILS_OBSERVED, BRANCH, "ils", data), (f"ils:{of}", b"BOOKED"))
+            async with Place(tmp_path, 1) as place:
+                assert place.waiting == 0  # settled at once: what is remembered is forgotten after a day
             async with Place(tmp_path, acs.port) as place:
                 await place.ready()
                 await place.lend("1002")

@@ -132,7 +132,10 @@ class TestFees:
     async def test_more_than_is_owed_is_refused(self, hub: Hub, kiosk: RawKiosk) -> None:
         till = hub.answers["fee"] = Till()
         assert (await kiosk.ask(fee("9.00"))).startswith("38N")
-        assert (await kiosk.ask(fee("3.00", at=date(), more="CG1001|"))).startswith("38N")
+        before = len(asked(hub, "fee"))
+        reply = await kiosk.ask(fee("3.00", at=date(), more="CG1001|"))
+        assert get(reply, "AF") == "金额超过应缴费用 (PAY_TOO_MUCH)"
+        assert len(asked(hub, "fee")) == before  # the list said so already
         assert till.paid == {}
 
     async def test_the_whole_is_paid_in_minor_units_once(self, hub_bed: Bed, hub: Hub) -> None:

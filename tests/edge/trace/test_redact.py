@@ -115,3 +115,13 @@ def test_a_pin_leaves_no_hole_in_an_item_number_that_holds_the_same_digits() -> 
 def test_a_card_laid_where_an_item_belongs_is_masked() -> None:
     text = f"11NN{AT}{' ' * 18}AO251020|AA{NUMBER}|AB{NUMBER}|AC|AD1234|"
     assert NUMBER not in redacted(sealed(text), "utf-8").text
+
+
+def test_a_sentence_that_swallowed_the_rest_of_the_message_is_not_shown() -> None:
+    shown = redacted(f"98YYYYNN100003{AT}2.00AM图书馆^AO251020^AA{NUMBER}^AD{PIN}^".encode(), "utf-8")
+    assert free_of_secrets(shown.text)
+
+
+def test_a_pin_leaves_no_hole_in_a_sentence_either() -> None:
+    text = f"11NN{AT}{' ' * 18}AO251020|AA{NUMBER}|AB1|AD2026|AF应还 2026-12-22|"
+    assert "AF应还 2026-12-22|" in redacted(sealed(text), "utf-8").text

@@ -38,16 +38,25 @@ def correction(n: int, owner: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def job(org: str, of: str, state: str) -> dict[str, Any]:
+    return {
+        "org": org, "of": of, "task": "CHECKIN", "owner": org, "item_no": "1", "t": 1_795_300_000_000, "home": "", "state": state,
+        "made_ms": 1_795_300_000_000,
+    }  # fmt: skip
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
 async def records(hub: Hub) -> Any:
     """A few records of each kind, for as long as this module runs."""
     async with hub.worker.store.write() as conn:
         await conn.execute(insert(t.charges), [charge(901, CQU, YLG, YLG), charge(902, SCS, SCS, SCS)])
         await conn.execute(insert(t.corrections), [correction(901, YLG), correction(902, SCS)])
+        await conn.execute(insert(t.ils_work), [job(YLG, "edge-x/e/1", "BOOKED"), job(SCS, "edge-x/e/1", "BOOKED")])
     yield
     async with hub.worker.store.write() as conn:
         for table in (t.charges, t.corrections):
             await conn.execute(delete(table).where(table.c.id > 900))
+        await conn.execute(delete(t.ils_work))
 
 
 async def test_records_have_filters_and_no_others(hub: Hub) -> None:
@@ -96,3 +105,12 @@ async def test_a_marked_loan_shows_its_marks_among_its_flags(hub: Hub) -> None:
     assert flags == [*loan["flags"], "POLICY_BREACH:AGR_ENDED"]
     async with hub.worker.store.write() as conn:
         await conn.execute(update(t.loans).where(t.loans.c.id == loan["id"]).values(breaches=None))
+
+
+async def test_work_for_an_ils_exists_for_its_own_library(hub: Hub) -> None:
+    is_problem(await hub.get("/api/v1/ils-work?rid=x"), 422, "FILTER_UNKNOWN")
+    assert await rows(hub, "ils-work", "cqu") == []
+    (row,) = await rows(hub, "ils-work?state=BOOKED", "ylg")
+    assert (row["org"], row["of"], row["task"], row["taken"], row["due"]) == (YLG, "edge-x/e/1", "CHECKIN", None, None)
+    assert row["item"] == {"owner": YLG, "item_no": "1"}
+    assert len(await rows(hub, "ils-work")) == 2

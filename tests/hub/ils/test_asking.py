@@ -217,27 +217,37 @@ class TestPin:
 class TestPlaces:
     def test_an_online_ils_comes_before_a_degraded_one_and_a_goodbye_ends_it(self) -> None:
         places = Places()
-        assert places.where(YLG, NOW) is None
+        assert places.to_ask(YLG, NOW) is None
         assert places.heard("edge-a", YLG, state(NOW, "degraded"), retained=False, now=NOW) is True
         assert places.heard("edge-b", YLG, state(NOW), retained=False, now=NOW) is True
         assert places.heard("edge-b", YLG, state(NOW), retained=False, now=NOW + 1) is False
-        assert places.where(YLG, NOW) == "edge-b"
+        assert places.to_ask(YLG, NOW) == "edge-b"
         places.heard("edge-b", YLG, {"online": False}, retained=False, now=NOW)
-        assert places.where(YLG, NOW) == "edge-a"
-        assert places.where(CQU, NOW) is None
+        assert places.to_ask(YLG, NOW) == "edge-a"
+        assert places.to_ask(CQU, NOW) is None
+
+    def test_work_goes_to_a_node_whose_ils_is_away_where_there_is_no_other(self) -> None:
+        places = Places()
+        assert places.heard("edge-a", YLG, state(NOW, "offline"), retained=False, now=NOW) is True
+        assert (places.to_ask(YLG, NOW), places.for_work(YLG, NOW)) == (None, "edge-a")
+        places.heard("edge-b", YLG, state(NOW, "degraded"), retained=False, now=NOW)
+        assert (places.to_ask(YLG, NOW), places.for_work(YLG, NOW)) == ("edge-b", "edge-b")
+        assert places.for_work(YLG, NOW + SILENT_MS + 1) is None
 
     def test_an_old_word_told_again_is_as_old_as_it_says(self) -> None:
         places = Places()
         places.heard("edge-a", YLG, state(NOW - SILENT_MS - 1), retained=True, now=NOW)
-        assert places.where(YLG, NOW) is None
+        assert places.to_ask(YLG, NOW) is None
         places.heard("edge-a", YLG, state(NOW + HOUR), retained=True, now=NOW)
-        assert places.where(YLG, NOW) == "edge-a"
+        assert places.to_ask(YLG, NOW) == "edge-a"
 
-    @pytest.mark.parametrize("devices", [None, [], {"ils": None}, {"ils": {"kind": "ils"}}, {"x": {"state": "online"}}])
+    @pytest.mark.parametrize(
+        "devices", [None, [], {"ils": None}, {"ils": {"kind": "sip2"}}, {"x": {"state": "online"}}]
+    )
     def test_devices_that_cannot_be_read_are_none(self, devices: Any) -> None:
         places = Places()
         assert (
             places.heard("edge-a", YLG, {"online": True, "t": NOW, "devices": devices}, retained=False, now=NOW)
             is False
         )
-        assert places.where(YLG, NOW) is None
+        assert places.to_ask(YLG, NOW) is None

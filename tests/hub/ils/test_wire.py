@@ -106,8 +106,7 @@ async def test_work_waits_for_an_ils_and_is_done_when_its_outcome_comes(tmp_path
         await becomes(worker, ["WAITING"] * 3)
         await branch.hello()
         assert branch.jobs == []  # it has no ILS yet
-        await branch.report("offline")
-        await branch.report()
+        await branch.report("offline")  # the ILS is away: the branch keeps the work for it
         await becomes(worker, ["TAKEN"] * 3)
         names = [f"{cqu.node}/{cqu.epoch}/{n + 1}" for n in range(3)]
         assert [job["of"] for job in branch.jobs] == names
@@ -127,7 +126,7 @@ async def test_work_waits_for_an_ils_and_is_done_when_its_outcome_comes(tmp_path
 async def test_what_was_not_taken_is_sent_again_at_a_hello_and_after_a_while(tmp_path: Path) -> None:
     async with consortium(tmp_path) as (worker, wire, rids, branch):
         await branch.report()
-        await until(lambda: worker.places.where(YLG, now()))
+        await until(lambda: worker.places.to_ask(YLG, now()))
         branch.keeps = False
         wire.edge.lend(now() - HOUR, item(YLG, 0), rids[0], CQU)
         await wire.send(wire.edge.taken())
@@ -180,7 +179,7 @@ async def test_another_library_cannot_take_the_work(tmp_path: Path) -> None:
 async def test_the_owners_ils_is_asked_while_the_reader_waits(tmp_path: Path) -> None:
     async with consortium(tmp_path) as (worker, wire, _, branch):
         await branch.report()
-        await until(lambda: worker.places.where(YLG, now()))
+        await until(lambda: worker.places.to_ask(YLG, now()))
         token = worker.identity.card(CQU, "0410A1B2C3D480")
         stack = {
             "branch": BRANCHES[CQU], "device": "k", "token": token, "pin": True,

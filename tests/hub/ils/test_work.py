@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from consortium.events import Kind
+from hub.console.words import LANGS, words
 from hub.ils import work
 from hub.store import schema
 from tests.hub.api.world import CQU, DAY, HOUR, YLG, Edge, item
@@ -133,3 +134,19 @@ async def test_taken_work_is_sent_again_after_a_day_and_done_work_never(tmp_path
             assert [job.of for job in await work.to_send(conn, YLG, later, most=9)] == names[:2]
             assert await work.waiting_for(conn, NOW) == [YLG]
             assert await work.counts(conn) == {"WAITING": 1, "TAKEN": 1, "BOOKED": 1, "REFUSED": 0}
+
+
+async def test_a_difference_found_at_night_is_a_conflict_of_the_lenders_with_words(tmp_path: Path) -> None:
+    async with keeping(tmp_path) as core:
+        cqu, ylg = Edge(CQU), Edge(YLG)
+        cqu.lend(NOW - HOUR, item(YLG, 0), core.rids[CQU][0], CQU)
+        await core.take(cqu)
+        (loan,) = await core.rows(schema.loans)
+        said(ylg, NOW, "DIFFERS", loan["id"], item(YLG, 0), "ONLY_OURS")
+        await core.take(ylg)
+        (conflict,) = await core.rows(schema.conflicts)
+        assert (conflict["kind"], conflict["library"], conflict["state"]) == ("CF_ILS_DIFFERS", CQU, "OPEN")
+        for lang in LANGS:
+            assert {f"cf.{conflict['kind']}", f"settle.{conflict['default_resolution']}", "device.ils"} <= words(
+                lang
+            ).keys()

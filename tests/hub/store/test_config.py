@@ -113,3 +113,19 @@ def test_cosigners_and_parties_are_trusted_beside_the_hub_s_own_key(tmp_path: Pa
     text = GOOD + f'policy_seals_needed = 2\n[policy_party_keys]\n990001 = ["{other.public.hex()}"]\n'
     config = load(written(tmp_path, text), {"TONGJIE_HUB_POLICY_COSIGNERS": f"{other.public.hex()},"})
     assert policy_trust(config, own) == Trust((public_key(own), other), 2, {"990001": (other,)})
+
+
+@pytest.mark.parametrize(
+    "line", ['currency = "yuan"', 'currency = "cny"', 'currency = "CN1"', "currency = 156", "holds_most = -1"]
+)
+def test_a_currency_is_three_letters_of_iso_4217(tmp_path: Path, line: str) -> None:
+    with pytest.raises(ConfigError) as wrong:
+        load(written(tmp_path, f"{line}\n{GOOD}"), {})
+    assert wrong.value.code in ("CONFIG_VALUE", "CONFIG_TYPE")
+    assert "currency" in str(wrong.value) or "holds_most" in str(wrong.value)
+
+
+def test_charges_are_in_yuan_unless_told_otherwise(tmp_path: Path) -> None:
+    assert load(written(tmp_path, GOOD), {}).currency == "CNY"
+    config = load(written(tmp_path, f'currency = "JPY"\nholds_most = 5\n{GOOD}'), {})
+    assert (config.currency, config.holds_most) == ("JPY", 5)

@@ -19,28 +19,32 @@ const note = (text) => text.split(/[ =]/).map((word) => boot.notes[view.lang][wo
 
 // ---- the list ----
 
-function how(value) {
-  // A value of the dialect is plain, or says whether it was configured or learned.
-  if (value === null || value === undefined) return "–";
-  if (Array.isArray(value)) return value.join(", ") || "–";
-  if (typeof value === "object") {
-    const said = value.value ?? value.name ?? "–";
-    const by = value.configured === true || value.how === "configured" ? t("configured") : t("learned");
-    return `${said} (${by})`;
-  }
-  return String(value);
+function plain(value) {
+  if (value === null || value === undefined || value === "") return "–";
+  return Array.isArray(value) ? value.join(", ") || "–" : String(value);
 }
 
+// What the server learned of the first connection, each value with where it comes from; before one, what is configured.
 function dialect(kiosk) {
-  const learned = kiosk.connections[0]?.dialect ?? {};
+  const learned = kiosk.connections[0]?.dialect;
   const list = el("dl");
-  for (const key of ["terminator", "encoding", "checksum", "delimiter"]) {
+  const say = (key, value, from) => {
+    if (value === undefined) return;
+    list.append(el("dt", "", t(key)), el("dd", "", from ? `${plain(value)} (${t(from)})` : plain(value)));
+  };
+  if (learned) {
+    const checked = learned.error_detection;
+    const over = learned.checksum_over ? `, ${t(learned.checksum_over)}` : "";
+    say("terminator", learned.terminator, learned.terminator_from);
+    say("encoding", learned.encoding, learned.encoding_from);
+    say("checksum", checked === null ? "–" : `${t(checked ? "on" : "off")}${over}`, checked === null ? "" : learned.error_detection_from);
+    say("version", learned.version ?? undefined, "");
+    if (learned.delimiter !== "|") say("delimiter", learned.delimiter, "configured");
+    return list;
+  }
+  for (const key of ["terminator", "encoding", "checksum"]) {
     const set = kiosk.configured[key];
-    const fixed = set !== undefined && set !== "auto";
-    const seen = learned[key] ?? (key === "checksum" ? learned.error_detection : undefined);
-    if (!fixed && seen === undefined) continue;
-    const plain = typeof seen === "object" && seen !== null ? how(seen) : String(seen ?? set);
-    list.append(el("dt", "", t(key)), el("dd", "", fixed ? `${set} (${t("configured")})` : plain.includes("(") ? plain : `${plain} (${t("learned")})`));
+    if (set !== undefined && set !== "auto") say(key, set, "configured");
   }
   return list;
 }
@@ -60,7 +64,7 @@ function row(kiosk) {
   speaks.append(dialect(kiosk));
   const count = el("td", "", String(kiosk.lines));
   if (kiosk.odd) count.append(el("small", "note", `${kiosk.odd} ${t("odd")}`));
-  tr.append(name, state, speaks, el("td", "", how(first?.dialect?.quirks ?? null)), el("td", "", day(first?.since)), el("td", "", day(kiosk.last_at ?? first?.last_at)), count);
+  tr.append(name, state, speaks, el("td", "", plain(first?.dialect?.quirks)), el("td", "", day(first?.since)), el("td", "", day(kiosk.last_at ?? first?.last_at)), count);
   return tr;
 }
 
