@@ -92,23 +92,23 @@ def quiet_p99(server: Server, kind: str | None, seconds: float) -> float:
             other.wait()
 
 
-def beside_others(server: Server, seconds: float) -> dict[str, float]:
+def beside_others(server: Server, seconds: float, stretches: int = _STRETCHES) -> dict[str, float]:
     """How much a flood and half messages raise the others' p99: each from its best stretch, taken in turns.
 
     The best, because whatever else the machine does raises a p99 tenfold now and then, and never lowers it.
     """
     found: dict[str | None, list[float]] = {None: [], "flood": [], "half": []}
-    for _ in range(_STRETCHES):
+    for _ in range(stretches):
         for kind, times in found.items():
             times.append(quiet_p99(server, kind, seconds / 4))
     return {kind: min(times) / min(found[None]) for kind, times in found.items() if kind is not None}
 
 
-def speed(words: list[str], seconds: float) -> dict[str, float]:
+def speed(words: list[str], seconds: float, runs: int) -> dict[str, float]:
     """Costs at 1, 16 and 200 kiosks: medians of the runs."""
     found: dict[str, list[float]] = {}
     with serving(words) as server:
-        for _ in range(RUNS):
+        for _ in range(runs):
             for kiosks in (1, 16):
                 for key, value in cost(server, kiosks, seconds).items():
                     found.setdefault(f"{key}_{kiosks}", []).append(value)
@@ -143,29 +143,34 @@ def _named(found: dict[str, float], prefix: str = "", suffix: str = "") -> dict[
     }
 
 
-def run() -> dict[str, Any]:
+def run(seconds: float = SECONDS, runs: int = RUNS, stretches: int = _STRETCHES) -> dict[str, Any]:
     """Ours, then pysip2's, with and without uvloop where it can be had."""
     ours = [sys.executable, "-m", "bench.servers.ours"]
-    figures, beside, notes = _named(speed(ours, SECONDS)), {}, []
+    figures, beside = _named(speed(ours, seconds, runs)), {}
     figures |= _named(crowd(ours))
     with serving(ours) as server:
-        for kind, ratio in beside_others(server, SECONDS).items():
-            figures[{"flood": "flood_ratio", "half": "half_message_ratio"}[kind]] = round(ratio, 2)
+        ratios = beside_others(server, seconds, stretches)
+    figures |= {"flood_ratio": round(ratios["flood"], 2), "half_message_ratio": round(ratios["half"], 2)}
+    notes = [
+        f"medians of {runs} runs, ratios from the best of {stretches} stretches; stub handlers, load on the same cores"
+    ]
+    found = {"runs": runs, "figures": figures, "beside": beside, "notes": notes}
     try:
         folder = environment()
     except EnvironmentMissing as error:
         notes.append(f"no rival and no uvloop in this run: {error}")
-        return {"runs": RUNS, "figures": figures, "beside": beside, "notes": notes}
+        return found
     packages = next((folder / "lib").glob("python3*")) / "site-packages"
-    figures |= _named(speed([*ours, "--uvloop", str(packages)], SECONDS / 2), suffix="_uvloop")
+    figures |= _named(speed([*ours, "--uvloop", str(packages)], seconds / 2, runs), suffix="_uvloop")
     theirs = [str(folder / "bin" / "python"), str(_SERVERS / "pysip2_server.py")]
-    beside |= _named(speed(theirs, SECONDS), "pysip2_")
-    beside |= _named(speed([*theirs, "--uvloop"], SECONDS / 2), "pysip2_", "_uvloop")
+    beside |= _named(speed(theirs, seconds, runs), "pysip2_")
+    beside |= _named(speed([*theirs, "--uvloop"], seconds / 2, runs), "pysip2_", "_uvloop")
     beside |= _named(crowd(theirs), "pysip2_")
     rival = beside["pysip2_cpu_us_per_message_16"]
-    figures["share_of_pysip2_16"] = round(figures["cpu_us_per_message_16"] / rival, 2)
-    figures["share_of_pysip2_16_uvloop"] = round(figures["cpu_us_per_message_16_uvloop"] / rival, 2)
+    for suffix in ("", "_uvloop"):
+        figures[f"share_of_pysip2_16{suffix}"] = round(figures[f"cpu_us_per_message_16{suffix}"] / rival, 2)
     if shutil.which("redis-server") is None:
         notes.append("invenio-sip2 keeps its clients in Redis; there is no redis-server here, so it is not measured")
-    notes.append(f"medians of {RUNS} runs, ratios from the best of {_STRETCHES} stretches; stub handlers, load on the same cores")
-    return {"runs": RUNS, "figures": figures, "beside": beside, "notes": notes}
+    else:
+        notes.append("invenio-sip2 is not measured: its server needs an application and a Redis of its own")
+    return found

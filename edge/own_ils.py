@@ -54,7 +54,7 @@ class OwnIls:
         )
         self.observer.waits_for = self.ils.waits_for
         self.ils.observer = self.observer
-        self.ils.srid_of = lambda number: found[1].srid if (found := facts.find(number)) is not None else None
+        self.ils.srid_of = self.observer.srid_of
         self.feed = self._feed(config, ils, clock, wall)
         asked = AskedLoans(self.ils.item, replica, config.org)
         source: Source = self.feed.feed if self.feed is not None and self.feed.feed.tells_loans else asked

@@ -85,6 +85,6 @@ def simulate(url: str, options: Options) -> Simulator:
     password = options.get("password") or os.environ.get(PASSWORD_VARIABLE, "")
     kiosk = SimKiosk.at(
         place, options.get("user", ""), password, options.get("institution", ""),
-        accent=accent, location=options.get("location"), patience_s=5.0, timeout_s=5.0,
+        accent=accent, location=options.get("location"), patience_s=5.0, timeout_s=2.0,
     )  # fmt: skip
     return KioskSimulator(kiosk, url)

@@ -154,14 +154,15 @@ class Connection(asyncio.BufferedProtocol):
         while self.task is None and self._writable and not self._finishing and not self.leaving:
             if served and not self._may_go_on(served):
                 break
-            event = session.next_event(server.wall if self.active_at < server.wall_until else server.now())
+            event = session.next_event(server.wall if self._loop.time() < server.wall_until else server.now())
             if event is NEED_DATA or event is PAUSED:
                 break
             served += 1
-            if type(event) is Request and server.tracer is None and self.has_room:
-                data = self._serve(event)
-            else:
-                data = self._take(event)
+            data = (
+                self._serve(event)
+                if type(event) is Request and server.tracer is None and self.has_room
+                else self._take(event)
+            )
             if data is not None:
                 out = out + data if out else data
             if not session.buffered:

@@ -5,9 +5,12 @@ No number of a reader is ever in it. It mirrors the cursor only: the one that co
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
+
+_log = logging.getLogger(__name__)
 
 _SCHEMA = """
 CREATE TABLE cursor (one INTEGER PRIMARY KEY CHECK (one = 1), n INTEGER NOT NULL, cursor TEXT NOT NULL);
@@ -24,17 +27,38 @@ MAX_READERS = 100_000
 
 
 class FeedStore:
-    """The file, used on the loop: every statement touches a row or a page of rows. Raises sqlite3.Error."""
+    """The file, used on the loop: every statement touches a row or a page of rows. Raises sqlite3.Error.
+
+    A damaged file is put aside as ``….damaged`` and begun anew: what it held is in the outbox's memo or is found again.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.db = sqlite3.connect(path, isolation_level=None)
-        self.db.execute("PRAGMA journal_mode = WAL")
-        self.db.execute(
-            "PRAGMA synchronous = NORMAL"
-        )  # what a power cut takes is in the outbox's memo, or is found again
-        if self.db.execute("PRAGMA user_version").fetchone()[0] == 0:
-            self.db.executescript(_SCHEMA)
+        try:
+            self.db = self._open(path)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise  # the disk, not the file
+            _log.error("ils feed: %s is damaged and begun anew", path.name)
+            path.replace(path.with_name(f"{path.name}.damaged"))
+            for beside in ("-wal", "-shm"):
+                path.with_name(path.name + beside).unlink(missing_ok=True)
+            self.db = self._open(path)
+
+    @staticmethod
+    def _open(path: Path) -> sqlite3.Connection:
+        db = sqlite3.connect(path, isolation_level=None)
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")  # as above: a power cut takes nothing that is not known elsewhere
+            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                db.executescript(_SCHEMA)
+            if db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+                raise sqlite3.DatabaseError("damaged")
+        except sqlite3.Error:
+            db.close()
+            raise
+        return db
 
     def close(self) -> None:
         """Close the file."""

@@ -49,7 +49,8 @@ class Source(Protocol):
 class Reconciler:
     """Compares once a day at ``at`` ("HH:MM" of the branch's wall clock), or every ``every_s`` seconds.
 
-    ``before`` runs first (a feed is caught up with, so that only what it missed is left). ``wall`` is the branch's own time.
+    ``before`` runs first (a feed is caught up with, so that only what it missed is left). ``wall`` is the branch's own time,
+    ``work`` a directory for the file that a run needs.
     """
 
     def __init__(
@@ -152,7 +153,7 @@ class _Run:
         self._observer, self._facts, self._replica = whole._observer, whole._facts, whole._replica
         self._org, self._policy, self._now, self._began = whole._org, policy, whole._now, began
         self.counts: Counter[str] = Counter()
-        self._path = whole._work
+        self._path = whole._work / "ils-reconcile.db"
         self._path.unlink(missing_ok=True)
         self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         self._db.executescript(

@@ -46,7 +46,7 @@ async def finish(process: asyncio.subprocess.Process) -> tuple[int, list[dict[st
         (["sim", "feig", "tcp:127.0.0.1:0", "--set", "gravity=1"], "gravity"),
         (["sim", "feig", "tcp:127.0.0.1:0", "--scene", "/none.json"], "cannot read"),
         (["sim", "osdp", "tcp:127.0.0.1:0", "--key", "00"], "32 hex"),
-        (["sim", "kiosk", "pty:/tmp/x"], "tcp:HOST:PORT"),
+        (["sim", "kiosk", "udp:127.0.0.1:1"], "tcp:HOST:PORT"),
         (["sim", "kiosk", "tcp:127.0.0.1:1"], "no SIP2 server"),
         (["probe", "toaster", "pty:/tmp/x"], "feig, osdp"),
         (["probe", "feig", "usb:1"], "serial:PATH"),

@@ -177,6 +177,15 @@ async def test_the_cursor_stands_behind_rows_that_made_no_event_and_bad_ones_are
     assert side.observer.public()["quarantine"] == {"ROW_DATE": 1}
 
 
+async def test_a_damaged_file_costs_no_row_and_no_start(side: Side) -> None:
+    await take(side, row("LOAN", "1001", "R1", cursor="41"))
+    await side.stop()
+    (side.data / "ils-feed.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 8_000)
+    await side.start()
+    assert side.observer.cursor == "41"
+    assert (side.data / "ils-feed.db.damaged").exists()
+
+
 async def test_a_row_that_may_be_the_echo_of_a_booking_under_way_waits_for_its_answer_but_not_for_ever(
     side: Side,
 ) -> None:

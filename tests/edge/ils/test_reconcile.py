@@ -43,7 +43,7 @@ def reconciler(side: Side, source: Source, **more: Any) -> Reconciler:
     """One over this edge's side."""
     return Reconciler(
         source, side.observer, side.facts, side.replica, org=HOME, policy=lambda: side.replica.policy, now=side.now,
-        wall=lambda: datetime.now(UTC), work=side.data / "ils-reconcile.db", **more,
+        wall=lambda: datetime.now(UTC), work=side.data, **more,
     )  # fmt: skip
 
 
