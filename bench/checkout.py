@@ -24,6 +24,9 @@ from bench.outbox import _rival as group_commit
 
 KIOSKS = 64
 SECONDS = 6.0
+BOOKS_OWN = 4
+"""Books that an own reader borrows and returns in turn."""
+
 BOOKS_EACH = 19
 """A partner's reader may have twenty at one lender."""
 
@@ -51,7 +54,7 @@ async def _run(kiosks: int, seconds: float, runs: int) -> dict[str, Any]:
     refused = sum(one["refused"] for one in (*own, partner, away))
     notes = [
         f"{sum(one['11'] + one['09'] for one in own)} loans and returns of own readers, {partner['11']} loans through the hub, "
-        f"{refused} refused{''.join(': ' + text for text in (*best['replies'], *partner['replies'])[:2])}",
+        f"{refused} refused{''.join(': ' + text for text in (*best['replies'], *partner['replies'], *away['replies'])[:2])}",
         f"edge, hub, broker and the kiosks share {os.cpu_count()} cores; the hub "
         f"{'had' if delivered else 'had not'} acknowledged all within a minute",
     ]
@@ -81,16 +84,16 @@ def _rate(found: dict[str, Any]) -> float:
 
 
 def _own(branch: Branch, kiosks: int) -> list[Any]:
-    """Each kiosk has a reader and four books of its own."""
+    """Each kiosk has a reader and books of its own."""
     readers, books = branch.readers(LIBRARY), branch.books()
     return [
-        [[readers[n % len(readers)]["reader_no"], readers[n % len(readers)]["pin"], books[4 * n : 4 * n + 4]]]
+        [[readers[n % len(readers)]["reader_no"], readers[n % len(readers)]["pin"], books[BOOKS_OWN * n :][:BOOKS_OWN]]]
         for n in range(kiosks)
     ]
 
 
 def _partners(branch: Branch, kiosks: int) -> list[Any]:
-    readers, books = branch.readers(PARTNER), iter(branch.books())
+    readers, books = branch.readers(PARTNER), iter(branch.books()[BOOKS_OWN * kiosks :])
     out: list[Any] = [[] for _ in range(kiosks)]
     for n, reader in enumerate(readers):
         mine = list(islice(books, BOOKS_EACH))
