@@ -1,4 +1,4 @@
-"""The SIP2 server as a process of its own beside pysip2's, with the same stub handlers and the same kiosks.
+"""The SIP2 server as a process of its own beside pysip2's and invenio-sip2's: same stub handlers, same kiosks.
 
 A kiosk asks 99 23 63 17 11 09 with AY and AZ. CPU is what the kernel counts for the server's process; time is seen from
 the kiosk. The load shares the machine with the server, so rates are lower bounds and CPU per message is what compares.
@@ -7,7 +7,6 @@ the kiosk. The load shares the machine with the server, so rates are lower bound
 from __future__ import annotations
 
 import json
-import shutil
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from typing import Any
 
 from bench._kiosks import Kiosks, cpu_seconds, neighbour, resident_mb
 from bench.rivals import EnvironmentMissing, environment
+from bench.rivals.store import StoreMissing, store
 
 RUNS = 3
 SECONDS = 4.0
@@ -49,7 +49,7 @@ def serving(words: list[str]) -> Iterator[Server]:
     try:
         line = process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{words[-1]} did not start")
+            raise RuntimeError(f"{' '.join(words[1:])} did not start")
         yield Server(process.pid, json.loads(line)["port"])
     finally:
         process.stdin.close()
@@ -60,18 +60,21 @@ def serving(words: list[str]) -> Iterator[Server]:
             process.wait()
 
 
-def cost(server: Server, kiosks: int, seconds: float) -> dict[str, float]:
-    """CPU a message, messages a second and answer times of so many kiosks, each as fast as it is answered."""
+def cost(server: Server, kiosks: int, seconds: float, helper: int | None = None) -> dict[str, float]:
+    """CPU a message, messages a second and answer times of so many kiosks, each as fast as it is answered.
+
+    ``helper`` is a process that works for the server: its CPU is counted apart, as ``helper_cpu_us``.
+    """
+    pids = {"cpu_us": server.pid} | ({} if helper is None else {"helper_cpu_us": helper})
     load = Kiosks(server.port, kiosks)
     try:
         load.run(0.5)
-        before = cpu_seconds(server.pid)
+        before = {name: cpu_seconds(pid) for name, pid in pids.items()}
         pace = load.run(seconds)
-        spent = cpu_seconds(server.pid) - before
+        spent = {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
     finally:
         load.close()
-    return {
-        "cpu_us": spent / pace.answers * 1e6,
+    return {name: value / pace.answers * 1e6 for name, value in spent.items()} | {
         "per_s": pace.answers / pace.seconds,
         "p50_ms": pace.median,
         "p99_ms": pace.percentile(0.99),
@@ -104,16 +107,13 @@ def beside_others(server: Server, seconds: float, stretches: int = _STRETCHES) -
     return {kind: min(times) / min(found[None]) for kind, times in found.items() if kind is not None}
 
 
-def speed(words: list[str], seconds: float, runs: int) -> dict[str, float]:
-    """Costs at 1, 16 and 200 kiosks: medians of the runs."""
+def speed(words: list[str], seconds: float, runs: int, helper: int | None = None) -> dict[str, float]:
+    """Costs at 1, 16 and 200 kiosks, the last once: medians of the runs; ``helper`` as in ``cost``."""
     found: dict[str, list[float]] = {}
     with serving(words) as server:
-        for _ in range(runs):
-            for kiosks in (1, 16):
-                for key, value in cost(server, kiosks, seconds).items():
-                    found.setdefault(f"{key}_{kiosks}", []).append(value)
-        for key, value in cost(server, 200, seconds).items():
-            found.setdefault(f"{key}_200", []).append(value)
+        for kiosks in (*(1, 16) * runs, 200):
+            for key, value in cost(server, kiosks, seconds, helper).items():
+                found.setdefault(f"{key}_{kiosks}", []).append(value)
     return {key: statistics.median(values) for key, values in found.items()}
 
 
@@ -134,20 +134,41 @@ def crowd(words: list[str]) -> dict[str, float]:
 
 
 def _named(found: dict[str, float], prefix: str = "", suffix: str = "") -> dict[str, Any]:
-    names = {
-        "cpu_us_16": "cpu_us_per_message_16", "cpu_us_1": "cpu_us_per_message_1", "cpu_us_200": "cpu_us_per_message_200",
-    }  # fmt: skip
+    coarse = ("cpu", "helper_cpu", "per_s", "idle")
     return {
-        f"{prefix}{names.get(key, key)}{suffix}": round(value, 1 if key.startswith(("cpu", "per_s", "idle")) else 2)
+        f"{prefix}{key.replace('cpu_us_', 'cpu_us_per_message_')}{suffix}": round(
+            value, 1 if key.startswith(coarse) else 2
+        )
         for key, value in found.items()
     }
 
 
+def invenio(folder: Path, seconds: float, runs: int) -> dict[str, Any]:
+    """invenio-sip2's costs and those of its Redis, or ``invenio_note`` with why there are none."""
+    words = [str(folder / "bin" / "python"), str(_SERVERS / "invenio_server.py"), "--redis"]
+    try:
+        with store() as redis:
+            found = speed([*words, redis.url], seconds, runs, redis.pid)
+    except (StoreMissing, RuntimeError, OSError) as error:
+        return {"invenio_note": f"invenio-sip2 is not measured: {error}"}
+    return {key.replace("helper_", "redis_"): value for key, value in _named(found, "invenio_").items()}
+
+
+def shares(figures: dict[str, Any], beside: dict[str, Any]) -> dict[str, float]:
+    """Our CPU a message at 16 kiosks over each measured rival's, both without uvloop, and ours with it over theirs without."""
+    found = {}
+    for rival in ("pysip2", "invenio"):
+        theirs = beside.get(f"{rival}_cpu_us_per_message_16")
+        for suffix in ("", "_uvloop") if theirs else ():
+            found[f"share_of_{rival}_16{suffix}"] = round(figures[f"cpu_us_per_message_16{suffix}"] / theirs, 2)
+    return found
+
+
 def run(seconds: float = SECONDS, runs: int = RUNS, stretches: int = _STRETCHES) -> dict[str, Any]:
-    """Ours, then pysip2's, with and without uvloop where it can be had."""
+    """Ours, then pysip2's, both with and without uvloop where it can be had, then invenio-sip2's where Redis can."""
     ours = [sys.executable, "-m", "bench.servers.ours"]
-    figures, beside = _named(speed(ours, seconds, runs)), {}
-    figures |= _named(crowd(ours))
+    figures = _named(speed(ours, seconds, runs)) | _named(crowd(ours))
+    beside: dict[str, Any] = {}
     with serving(ours) as server:
         ratios = beside_others(server, seconds, stretches)
     figures |= {"flood_ratio": round(ratios["flood"], 2), "half_message_ratio": round(ratios["half"], 2)}
@@ -166,11 +187,10 @@ def run(seconds: float = SECONDS, runs: int = RUNS, stretches: int = _STRETCHES)
     beside |= _named(speed(theirs, seconds, runs), "pysip2_")
     beside |= _named(speed([*theirs, "--uvloop"], seconds / 2, runs), "pysip2_", "_uvloop")
     beside |= _named(crowd(theirs), "pysip2_")
-    rival = beside["pysip2_cpu_us_per_message_16"]
-    for suffix in ("", "_uvloop"):
-        figures[f"share_of_pysip2_16{suffix}"] = round(figures[f"cpu_us_per_message_16{suffix}"] / rival, 2)
-    if shutil.which("redis-server") is None:
-        notes.append("invenio-sip2 keeps its clients in Redis; there is no redis-server here, so it is not measured")
-    else:
-        notes.append("invenio-sip2 is not measured: its server needs an application and a Redis of its own")
+    beside |= invenio(folder, seconds / 2, runs)
+    figures |= shares(figures, beside)
+    if "invenio_note" not in beside:
+        notes.append(
+            "invenio-sip2 keeps its clients in Redis, one of the bench's own: its CPU is apart; the log is off"
+        )
     return found

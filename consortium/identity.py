@@ -130,12 +130,12 @@ class CardProfile:
 
 
 def _mac(key: bytes, *parts: bytes) -> str:
-    return hmac.new(key, b"\x1f".join(parts), hashlib.sha256).hexdigest()
+    return hmac.digest(key, b"\x1f".join(parts), "sha256").hex()
 
 
 def site_key(master: bytes, org: str) -> bytes:
     """The 32-byte key of one library, derived from the hub's master key."""
-    return hmac.new(master, b"tongjie-site\x1f" + org.encode(), hashlib.sha256).digest()
+    return hmac.digest(master, b"tongjie-site\x1f" + org.encode(), "sha256")
 
 
 def token(key: bytes, kind: TokenKind, canonical: bytes) -> str:

@@ -74,8 +74,8 @@ def bookings(policy: Policy, event: Event) -> list[Booking]:
     place, which may have lent it. What an event is flagged to be known by the ILS of its own place (``BY_THE_ILS``) is not told there.
     """
     task, item = _TASKS.get(event.kind), event.item
-    if task is None or item is None:
-        return []
+    if task is None or item is None or event.data.get("route", {}).get("reason") == "UNKNOWN":
+        return []  # what no catalogue has, no ILS can book
     place, key, data = org_of_branch(event.branch), ItemKey(*item), event.data
     out = []
     for org in dict.fromkeys((key.owner, place)):

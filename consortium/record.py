@@ -26,25 +26,43 @@ _TYPES: dict[str, type[Facts]] = {
 _ELSEWHERE = frozenset({"known"})
 
 
+_SPECS: dict[type[Any], tuple[tuple[str, Any], ...] | None] = {}
+"""What was found of each class of facts: there are some fifteen."""
+
+
+def _specs(kind: type[Any]) -> tuple[tuple[str, Any], ...] | None:
+    """The fields of a dataclass with their defaults (no default: a value that equals nothing); None for any other class."""
+    if not dataclasses.is_dataclass(kind):
+        return None
+    return tuple(
+        (spec.name, spec.default if spec.default_factory is dataclasses.MISSING else spec.default_factory())
+        for spec in dataclasses.fields(kind)
+        if spec.name not in _ELSEWHERE
+    )
+
+
 def _plain(value: Any) -> Any:
+    if value is None or type(value) in (str, int):
+        return value
+    if isinstance(value, bool):
+        return int(value)
     if isinstance(value, Enum):
         return value.value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    kind = type(value)
+    if kind not in _SPECS:
+        _SPECS[kind] = _specs(kind)
+    specs = _SPECS[kind]
+    if specs is not None:
         out: dict[str, Any] = {}
-        for spec in dataclasses.fields(value):
-            item = getattr(value, spec.name)
-            if spec.name in _ELSEWHERE or item == spec.default:
-                continue
-            if spec.default_factory is not dataclasses.MISSING and item == spec.default_factory():
-                continue
-            out[spec.name] = _plain(item)
+        for name, default in specs:
+            item = getattr(value, name)
+            if item != default:
+                out[name] = _plain(item)
         return out
     if isinstance(value, frozenset):
         return sorted(value)
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, bool):
-        return int(value)
     return value
 
 

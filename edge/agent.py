@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
 
+from consortium.bundle import Policy
 from consortium.events import Kind
 from consortium.identity import CardProfile
 from drivers.base import CardRead, DeviceEvent
@@ -88,6 +89,7 @@ class Agent:
         self.sip2_at: tuple[str, int] | None = None
         self._sip2_desk: Sip2Desk | None = None
         self.own_ils: OwnIls | None = None
+        self._zoned: tuple[Policy, tzinfo] | None = None
         self._kiosks: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._state_due = asyncio.Event()
@@ -102,10 +104,13 @@ class Agent:
         return datetime.fromtimestamp(self.clock.now() / 1000, self._zone())
 
     def _zone(self) -> tzinfo:
+        """The branch's zone; looked up anew with each policy, since it is asked several times a message."""
         policy = self.replica.policy
-        if policy is not None and self.config.branch in policy.branches:
-            return ZoneInfo(policy.calendar_of(self.config.branch).tz)
-        return UTC
+        if policy is None or self.config.branch not in policy.branches:
+            return UTC
+        if self._zoned is None or self._zoned[0] is not policy:
+            self._zoned = (policy, ZoneInfo(policy.calendar_of(self.config.branch).tz))
+        return self._zoned[1]
 
     def due_text(self, due_ms: int) -> str:
         """A due instant as readers see it: the day, in the branch's zone."""

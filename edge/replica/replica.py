@@ -44,6 +44,7 @@ _READER = "SELECT value FROM readers WHERE srid = ?"
 _ITEM = "SELECT value FROM items WHERE owner = ? AND item_no = ?"
 _LOANS = "SELECT owner, item_no FROM items WHERE loan_srid = ? LIMIT ?"
 _HOLDS = "SELECT owner, item_no FROM items WHERE hold_srid = ? LIMIT ?"
+_KEPT_ROWS = 5_000
 _MAX_KEYS = 1_000  # of one reader
 _AFTER = "SELECT item_no FROM items WHERE owner = ? AND item_no > ? ORDER BY item_no LIMIT ?"
 _NUMBER = "SELECT owner FROM numbers WHERE item_no = ?"
@@ -95,6 +96,10 @@ class Replica:
         self._includes: Watermark | None = None
         self._policy: Policy | None = None
         self._heard: tuple[int, int] = (0, 0)  # monotonic ms when the as-of time was heard, its age then
+        self._items: dict[
+            tuple[str, str], ItemRow | None
+        ] = {}  # rows of this version: one borrowing reads its item some five times
+        self._moving = 0  # writers under way, whose rows may be in the file before their version is ours
 
     # --- life ---
 
@@ -128,6 +133,7 @@ class Replica:
     def _use(self, path: Path, opened: _File) -> None:
         old = (self._reads, self._writes)
         self._path, self._reads, self._writes, self._policy = path, opened.reads, opened.writes, opened.policy
+        self._items.clear()
         self._set_head(store.read_head(opened.reads))
         for conn in old:
             if conn is not None:
@@ -201,8 +207,16 @@ class Replica:
 
     def item(self, owner: str, item_no: str) -> ItemRow | None:
         """An item: the site's own, or a partner's that has to do with one of its branches."""
-        row = self._one(_ITEM, (owner, item_no))
-        return read_item(row[0]) if row else None
+        key = (owner, item_no)
+        if not self._moving and key in self._items:
+            return self._items[key]
+        row = self._one(_ITEM, key)
+        found = read_item(row[0]) if row else None
+        if not self._moving and self._reads is not None:
+            if len(self._items) >= _KEPT_ROWS:
+                self._items.clear()
+            self._items[key] = found
+        return found
 
     def items_after(self, owner: str, after: str, limit: int) -> list[str]:
         """Numbers of a library's items that are known here, behind one and in their order; for walking through them all."""
@@ -217,7 +231,7 @@ class Replica:
         """Whose a bare number is: the site's own item first, else the one of the consortium where it is unique and known here."""
         if self._head is None:
             return None
-        if self._one(_ITEM, (self._head.org, item_no)) is not None:
+        if self.item(self._head.org, item_no) is not None:
             return self._head.org
         row = self._one(_NUMBER, (item_no,))
         return str(row[0]) if row else None
@@ -251,6 +265,17 @@ class Replica:
         except sqlite3.Error as error:
             raise ReplicaInvalid("REPLICA_FILE", "the replica file cannot be read") from error
 
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        """While rows change nothing is remembered, and nothing after that was read before."""
+        self._moving += 1
+        self._items.clear()
+        try:
+            yield
+        finally:
+            self._moving -= 1
+            self._items.clear()
+
     def _keys(self, sql: str, srid: str) -> list[ItemKey]:
         if self._reads is None:
             return []
@@ -271,7 +296,8 @@ class Replica:
                 return fit
             assert head is not None
             new = moved(head, step)
-            policy = await self._in_thread(lambda: self._write(step.rows, new))
+            with self._changing():
+                policy = await self._in_thread(lambda: self._write(step.rows, new))
             if policy is not None:
                 self._policy = policy
             self._set_head(new)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import hmac
 import json
 import secrets
@@ -51,7 +50,7 @@ class SessionPin:
         self._right: tuple[str, bytes] | None = None
 
     def _digest(self, srid: str, pin: str) -> bytes:
-        return hmac.new(self._key, f"{srid}\x1f{pin}".encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
+        return hmac.digest(self._key, f"{srid}\x1f{pin}".encode("utf-8", "surrogatepass"), "sha256")
 
     def keep(self, srid: str, pin: str) -> None:
         """This PIN was right for this reader."""

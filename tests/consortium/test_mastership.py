@@ -111,6 +111,11 @@ def test_a_return_is_told_to_the_owner_and_to_the_place_that_may_have_lent_it():
     assert told(Kind.RETURN, at=f"{THIRD}-01", flags=[BY_THE_ILS]) == [(HOST, Task.CHECKIN, "", True)]
 
 
+def test_an_item_that_no_catalogue_has_is_told_to_nobody():
+    lost = {"action": "DESK", "dest": f"{HOST}-01", "reason": "UNKNOWN"}
+    assert told(Kind.RETURN, at=f"{HOST}-01", route=lost, code="RETURN_SET_ASIDE") == []
+
+
 def test_a_renewal_is_booked_and_a_visit_is_not():
     assert told(Kind.RENEW, at=f"{HOME}-01", home=HOME) == [(HOST, Task.RENEW, HOME, False)]
     entry = Make.logged(Kind.ENTRY, 7, branch=f"{HOST}-01", data={"home": HOME, "class": "partner"}).event

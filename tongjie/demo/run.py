@@ -126,7 +126,7 @@ async def _start(layout: Layout, supervisor: Supervisor) -> None:
     log = layout.folder / "log"
     devices = [asyncio.create_task(_start_devices(layout, supervisor, branch)) for branch in layout.branches]
     loading = asyncio.create_task(_load(layout))
-    ils = asyncio.create_task(_start_ils(layout, supervisor))
+    ils: asyncio.Task[None] | None = None
     try:
         ready = await supervisor.start(
             Child(
@@ -137,6 +137,8 @@ async def _start(layout: Layout, supervisor: Supervisor) -> None:
         )
         layout.broker_kind = str(ready.get("kind", "iotcore"))
         await loading
+        # Only now: the consortium's loading takes a whole core, the hub's start leaves one.
+        ils = asyncio.create_task(_start_ils(layout, supervisor))
         await supervisor.start(
             Child(
                 "hub",
@@ -149,9 +151,10 @@ async def _start(layout: Layout, supervisor: Supervisor) -> None:
         await asyncio.gather(*(_start_edge(layout, supervisor, branch) for branch in layout.branches))
         await _answers(layout)
     finally:
-        for task in (*devices, loading, ils):
+        begun = [*devices, loading, *([] if ils is None else [ils])]
+        for task in begun:
             task.cancel()
-        await asyncio.gather(*devices, loading, ils, return_exceptions=True)
+        await asyncio.gather(*begun, return_exceptions=True)
 
 
 async def _load(layout: Layout) -> None:

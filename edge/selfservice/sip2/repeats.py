@@ -6,7 +6,6 @@ was done (SIP2 2.00 §"same transaction": account, code, AA, AB, date). An off-l
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 
 from edge.answers import Transaction
@@ -60,4 +59,4 @@ def _paid(call: Call) -> list[str]:
 def _keyed(call: Call, *parts: str) -> str:
     # Keyed: the outbox's file must not be a list of numbers that can be tried out.
     text = _SEPARATOR.join(parts).encode("utf-8", "surrogatepass")
-    return hmac.new(call.site.key, text, hashlib.sha256).hexdigest()
+    return hmac.digest(call.site.key, text, "sha256").hex()
