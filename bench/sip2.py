@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,12 @@ from bench.rivals import EnvironmentMissing, environment
 from bench.rivals.store import StoreMissing, store
 
 RUNS = 3
-SECONDS = 4.0
+SECONDS = 3.0
 _ROOT = Path(__file__).resolve().parents[1]
 _SERVERS = Path(__file__).parent / "servers"
 _STRETCHES = 6
+_Name = tuple[str, str]
+"""Of a server in figures: before and after the figure's own name."""
 _PACED, _EVERY_S = 16, 0.05
 """Kiosks beside a bad neighbour, and how often each asks: twenty times a second is more than any person scans."""
 
@@ -103,18 +105,26 @@ def beside_others(server: Server, seconds: float, stretches: int = _STRETCHES) -
     found: dict[str | None, list[float]] = {None: [], "flood": [], "half": []}
     for _ in range(stretches):
         for kind, times in found.items():
-            times.append(quiet_p99(server, kind, seconds / 4))
+            times.append(quiet_p99(server, kind, seconds / 3))
     return {kind: min(times) / min(found[None]) for kind, times in found.items() if kind is not None}
 
 
-def speed(words: list[str], seconds: float, runs: int, helper: int | None = None) -> dict[str, float]:
-    """Costs at 1, 16 and 200 kiosks, the last once: medians of the runs; ``helper`` as in ``cost``."""
-    found: dict[str, list[float]] = {}
-    with serving(words) as server:
+def speeds(
+    words: dict[_Name, list[str]], seconds: float, runs: int, helper: int | None = None
+) -> dict[_Name, dict[str, float]]:
+    """Costs at 1, 16 and 200 kiosks, the last once: medians of the runs; ``helper`` as in ``cost``.
+
+    All servers are up together and are asked in turns: a machine that slows down for a minute slows all of them, and
+    their shares of each other stay.
+    """
+    found: dict[_Name, dict[str, list[float]]] = {name: {} for name in words}
+    with ExitStack() as up:
+        servers = {name: up.enter_context(serving(command)) for name, command in words.items()}
         for kiosks in (*(1, 16) * runs, 200):
-            for key, value in cost(server, kiosks, seconds, helper).items():
-                found.setdefault(f"{key}_{kiosks}", []).append(value)
-    return {key: statistics.median(values) for key, values in found.items()}
+            for name, server in servers.items():
+                for key, value in cost(server, kiosks, seconds, helper).items():
+                    found[name].setdefault(f"{key}_{kiosks}", []).append(value)
+    return {name: {key: statistics.median(values) for key, values in costs.items()} for name, costs in found.items()}
 
 
 def crowd(words: list[str]) -> dict[str, float]:
@@ -133,10 +143,10 @@ def crowd(words: list[str]) -> dict[str, float]:
     return {"idle_1000_mb": grown, "idle_1000": idle, "answered_300": load.logged_in, "arrival_300_s": load.arrival_s}
 
 
-def _named(found: dict[str, float], prefix: str = "", suffix: str = "") -> dict[str, Any]:
+def _named(name: _Name, found: dict[str, float]) -> dict[str, Any]:
     coarse = ("cpu", "helper_cpu", "per_s", "idle")
     return {
-        f"{prefix}{key.replace('cpu_us_', 'cpu_us_per_message_')}{suffix}": round(
+        f"{name[0]}{key.replace('cpu_us_', 'cpu_us_per_message_')}{name[1]}": round(
             value, 1 if key.startswith(coarse) else 2
         )
         for key, value in found.items()
@@ -148,10 +158,11 @@ def invenio(folder: Path, seconds: float, runs: int) -> dict[str, Any]:
     words = [str(folder / "bin" / "python"), str(_SERVERS / "invenio_server.py"), "--redis"]
     try:
         with store() as redis:
-            found = speed([*words, redis.url], seconds, runs, redis.pid)
+            found = speeds({("invenio_", ""): [*words, redis.url]}, seconds, runs, redis.pid)
     except (StoreMissing, RuntimeError, OSError) as error:
         return {"invenio_note": f"invenio-sip2 is not measured: {error}"}
-    return {key.replace("helper_", "redis_"): value for key, value in _named(found, "invenio_").items()}
+    costs = _named(*found.popitem())
+    return {key.replace("helper_", "redis_"): value for key, value in costs.items()}
 
 
 def shares(figures: dict[str, Any], beside: dict[str, Any]) -> dict[str, float]:
@@ -165,32 +176,38 @@ def shares(figures: dict[str, Any], beside: dict[str, Any]) -> dict[str, float]:
 
 
 def run(seconds: float = SECONDS, runs: int = RUNS, stretches: int = _STRETCHES) -> dict[str, Any]:
-    """Ours, then pysip2's, both with and without uvloop where it can be had, then invenio-sip2's where Redis can."""
+    """Ours and pysip2's, both with and without uvloop where it can be had, then invenio-sip2's where Redis can."""
     ours = [sys.executable, "-m", "bench.servers.ours"]
-    figures = _named(speed(ours, seconds, runs)) | _named(crowd(ours))
-    beside: dict[str, Any] = {}
-    with serving(ours) as server:
-        ratios = beside_others(server, seconds, stretches)
-    figures |= {"flood_ratio": round(ratios["flood"], 2), "half_message_ratio": round(ratios["half"], 2)}
+    words: dict[_Name, list[str]] = {("", ""): ours}
     notes = [
         f"medians of {runs} runs, ratios from the best of {stretches} stretches; stub handlers, load on the same cores"
     ]
-    found = {"runs": runs, "figures": figures, "beside": beside, "notes": notes}
+    folder = None
     try:
         folder = environment()
     except EnvironmentMissing as error:
         notes.append(f"no rival and no uvloop in this run: {error}")
-        return found
-    packages = next((folder / "lib").glob("python3*")) / "site-packages"
-    figures |= _named(speed([*ours, "--uvloop", str(packages)], seconds / 2, runs), suffix="_uvloop")
-    theirs = [str(folder / "bin" / "python"), str(_SERVERS / "pysip2_server.py")]
-    beside |= _named(speed(theirs, seconds, runs), "pysip2_")
-    beside |= _named(speed([*theirs, "--uvloop"], seconds / 2, runs), "pysip2_", "_uvloop")
-    beside |= _named(crowd(theirs), "pysip2_")
-    beside |= invenio(folder, seconds / 2, runs)
-    figures |= shares(figures, beside)
-    if "invenio_note" not in beside:
-        notes.append(
-            "invenio-sip2 keeps its clients in Redis, one of the bench's own: its CPU is apart; the log is off"
-        )
-    return found
+    else:
+        packages = next((folder / "lib").glob("python3*")) / "site-packages"
+        theirs = [str(folder / "bin" / "python"), str(_SERVERS / "pysip2_server.py")]
+        words |= {
+            ("", "_uvloop"): [*ours, "--uvloop", str(packages)],
+            ("pysip2_", ""): theirs,
+            ("pysip2_", "_uvloop"): [*theirs, "--uvloop"],
+        }
+    figures: dict[str, Any] = {}
+    beside: dict[str, Any] = {}
+    for name, found in speeds(words, seconds, runs).items():
+        (beside if name[0] else figures).update(_named(name, found))
+    figures |= _named(("", ""), crowd(ours))
+    with serving(ours) as server:
+        ratios = beside_others(server, seconds, stretches)
+    figures |= {"flood_ratio": round(ratios["flood"], 2), "half_message_ratio": round(ratios["half"], 2)}
+    if folder is not None:
+        beside |= _named(("pysip2_", ""), crowd(theirs)) | invenio(folder, seconds / 2, runs)
+        figures |= shares(figures, beside)
+        if "invenio_note" not in beside:
+            notes.append(
+                "invenio-sip2 keeps its clients in Redis, one of the bench's own: its CPU is apart; the log is off"
+            )
+    return {"runs": runs, "figures": figures, "beside": beside, "notes": notes}

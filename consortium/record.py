@@ -34,36 +34,26 @@ def _specs(kind: type[Any]) -> tuple[tuple[str, Any], ...] | None:
     """The fields of a dataclass with their defaults (no default: a value that equals nothing); None for any other class."""
     if not dataclasses.is_dataclass(kind):
         return None
-    return tuple(
-        (spec.name, spec.default if spec.default_factory is dataclasses.MISSING else spec.default_factory())
-        for spec in dataclasses.fields(kind)
-        if spec.name not in _ELSEWHERE
-    )
+    return tuple((spec.name, spec.default) for spec in dataclasses.fields(kind) if spec.name not in _ELSEWHERE)
 
 
 def _plain(value: Any) -> Any:
-    if value is None or type(value) in (str, int):
-        return value
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, Enum):
         return value.value
-    kind = type(value)
-    if kind not in _SPECS:
-        _SPECS[kind] = _specs(kind)
-    specs = _SPECS[kind]
-    if specs is not None:
-        out: dict[str, Any] = {}
-        for name, default in specs:
-            item = getattr(value, name)
-            if item != default:
-                out[name] = _plain(item)
-        return out
     if isinstance(value, frozenset):
         return sorted(value)
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    return value
+    kind = type(value)
+    if kind not in _SPECS:
+        _SPECS[kind] = _specs(kind)
+    specs = _SPECS[kind]
+    if specs is None:
+        return value
+    pairs = ((name, getattr(value, name), default) for name, default in specs)
+    return {name: _plain(item) for name, item, default in pairs if item != default}
 
 
 def record(decision: Decision, facts: Facts, now: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """invenio-sip2's server with the stub handlers, in the rivals' environment: ``python invenio_server.py --redis URL``.
 
-Its own socket server on the thread that its command line would give it, its own actions, and its own records of clients
-in Redis, read and written with every message. Its log is off: its ``INFO`` writes each message out, which no peer does.
+Its own socket server, run as its command line runs it, its own actions, and its own records of clients in Redis, read
+and written with every message. Its log, which by default has every message in it, is off.
 """
 
 from __future__ import annotations

@@ -115,6 +115,7 @@ def rules() -> list[dict[str, Any]]:
             "lend": True,
             "period_days": 30,
             "renewals": 1,
+            "holdable": True,
             "renew_window_days": 7,
             "grace_days": 1,
             "fine_per_day": 10,

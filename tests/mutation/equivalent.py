@@ -386,39 +386,11 @@ _ARGUED: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "record",
-        "No class stands in any facts, only what was made of one.",
+        "What was found of a class before is found again: only time is saved.",
         (
             (
-                "if dataclasses.is_dataclass(value) and (not isinstance(value, type)):",
-                "if dataclasses.is_dataclass(value):",
-            ),
-        ),
-    ),
-    (
-        "record",
-        "No facts have such a default today; the line is for those to come.",
-        (
-            (
-                "if spec.default_factory is not dataclasses.MISSING and item == spec.default_factory():",
-                "if False:",
-            ),
-            (
-                "if spec.default_factory is not dataclasses.MISSING and item == spec.default_factory():",
-                "if spec.default_factory is not dataclasses.MISSING:",
-            ),
-            (
-                "if spec.default_factory is not dataclasses.MISSING and item == spec.default_factory():",
-                "if spec.default_factory is not dataclasses.MISSING and item != spec.default_factory():",
-            ),
-        ),
-    ),
-    (
-        "record",
-        "Reached by no facts of today: none has a default that is made.",
-        (
-            (
-                "continue",
-                "pass",
+                "if kind not in _SPECS:",
+                "if True:",
             ),
         ),
     ),
