@@ -21,13 +21,16 @@ from bench._kiosks import Kiosks, cpu_seconds, neighbour, resident_mb
 from bench.rivals import EnvironmentMissing, environment
 from bench.rivals.store import StoreMissing, store
 
-RUNS = 3
-SECONDS = 3.0
+RUNS = 7
+SECONDS = 1.0
 _ROOT = Path(__file__).resolve().parents[1]
 _SERVERS = Path(__file__).parent / "servers"
 _STRETCHES = 6
 _Name = tuple[str, str]
 """Of a server in figures: before and after the figure's own name."""
+_Costs = dict[str, list[float]]
+"""What ``cost`` found with ``_1``, ``_16`` or ``_200`` behind its name: a value for each run."""
+_RIVALS = (("pysip2_", ""), ("invenio_", ""))
 _PACED, _EVERY_S = 16, 0.05
 """Kiosks beside a bad neighbour, and how often each asks: twenty times a second is more than any person scans."""
 
@@ -70,7 +73,7 @@ def cost(server: Server, kiosks: int, seconds: float, helper: int | None = None)
     pids = {"cpu_us": server.pid} | ({} if helper is None else {"helper_cpu_us": helper})
     load = Kiosks(server.port, kiosks)
     try:
-        load.run(0.5)
+        load.run(0.25)
         before = {name: cpu_seconds(pid) for name, pid in pids.items()}
         pace = load.run(seconds)
         spent = {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
@@ -105,26 +108,23 @@ def beside_others(server: Server, seconds: float, stretches: int = _STRETCHES) -
     found: dict[str | None, list[float]] = {None: [], "flood": [], "half": []}
     for _ in range(stretches):
         for kind, times in found.items():
-            times.append(quiet_p99(server, kind, seconds / 3))
+            times.append(quiet_p99(server, kind, seconds))
     return {kind: min(times) / min(found[None]) for kind, times in found.items() if kind is not None}
 
 
-def speeds(
-    words: dict[_Name, list[str]], seconds: float, runs: int, helper: int | None = None
-) -> dict[_Name, dict[str, float]]:
-    """Costs at 1, 16 and 200 kiosks, the last once: medians of the runs; ``helper`` as in ``cost``.
+def speeds(words: dict[_Name, list[str]], seconds: float, runs: int, helper: int | None = None) -> dict[_Name, _Costs]:
+    """Costs of servers at 1, 16 and 200 kiosks, the last once; ``helper`` as in ``cost``.
 
-    All servers are up together and are asked in turns: a machine that slows down for a minute slows all of them, and
-    their shares of each other stay.
+    All are up together and are asked in turns: a machine that slows down for a minute slows all of them.
     """
-    found: dict[_Name, dict[str, list[float]]] = {name: {} for name in words}
+    found: dict[_Name, _Costs] = {name: {} for name in words}
     with ExitStack() as up:
         servers = {name: up.enter_context(serving(command)) for name, command in words.items()}
         for kiosks in (*(1, 16) * runs, 200):
             for name, server in servers.items():
                 for key, value in cost(server, kiosks, seconds, helper).items():
                     found[name].setdefault(f"{key}_{kiosks}", []).append(value)
-    return {name: {key: statistics.median(values) for key, values in costs.items()} for name, costs in found.items()}
+    return found
 
 
 def crowd(words: list[str]) -> dict[str, float]:
@@ -144,7 +144,7 @@ def crowd(words: list[str]) -> dict[str, float]:
 
 
 def _named(name: _Name, found: dict[str, float]) -> dict[str, Any]:
-    coarse = ("cpu", "helper_cpu", "per_s", "idle")
+    coarse = ("cpu", "redis_cpu", "per_s", "idle")
     return {
         f"{name[0]}{key.replace('cpu_us_', 'cpu_us_per_message_')}{name[1]}": round(
             value, 1 if key.startswith(coarse) else 2
@@ -153,25 +153,25 @@ def _named(name: _Name, found: dict[str, float]) -> dict[str, Any]:
     }
 
 
-def invenio(folder: Path, seconds: float, runs: int) -> dict[str, Any]:
-    """invenio-sip2's costs and those of its Redis, or ``invenio_note`` with why there are none."""
+def invenio(folder: Path, seconds: float, runs: int) -> _Costs | str:
+    """invenio-sip2's costs, its Redis's as ``redis_cpu_us``; or why there are none."""
     words = [str(folder / "bin" / "python"), str(_SERVERS / "invenio_server.py"), "--redis"]
     try:
         with store() as redis:
-            found = speeds({("invenio_", ""): [*words, redis.url]}, seconds, runs, redis.pid)
+            found = speeds({_RIVALS[1]: [*words, redis.url]}, seconds, runs, redis.pid)[_RIVALS[1]]
     except (StoreMissing, RuntimeError, OSError) as error:
-        return {"invenio_note": f"invenio-sip2 is not measured: {error}"}
-    costs = _named(*found.popitem())
-    return {key.replace("helper_", "redis_"): value for key, value in costs.items()}
+        return f"invenio-sip2 is not measured: {error}"
+    return {key.replace("helper_", "redis_"): values for key, values in found.items()}
 
 
-def shares(figures: dict[str, Any], beside: dict[str, Any]) -> dict[str, float]:
-    """Our CPU a message at 16 kiosks over each measured rival's, both without uvloop, and ours with it over theirs without."""
+def shares(costs: dict[_Name, _Costs]) -> dict[str, float]:
+    """Our CPU a message at 16 kiosks over each measured rival's without uvloop: the median of the runs' shares."""
     found = {}
-    for rival in ("pysip2", "invenio"):
-        theirs = beside.get(f"{rival}_cpu_us_per_message_16")
-        for suffix in ("", "_uvloop") if theirs else ():
-            found[f"share_of_{rival}_16{suffix}"] = round(figures[f"cpu_us_per_message_16{suffix}"] / theirs, 2)
+    for rival in _RIVALS:
+        for suffix in ("", "_uvloop"):
+            pairs = zip(*(costs.get(name, {}).get("cpu_us_16", ()) for name in (("", suffix), rival)), strict=False)
+            if runs := [ours / theirs for ours, theirs in pairs]:
+                found[f"share_of_{rival[0]}16{suffix}"] = round(statistics.median(runs), 2)
     return found
 
 
@@ -192,22 +192,25 @@ def run(seconds: float = SECONDS, runs: int = RUNS, stretches: int = _STRETCHES)
         theirs = [str(folder / "bin" / "python"), str(_SERVERS / "pysip2_server.py")]
         words |= {
             ("", "_uvloop"): [*ours, "--uvloop", str(packages)],
-            ("pysip2_", ""): theirs,
+            _RIVALS[0]: theirs,
             ("pysip2_", "_uvloop"): [*theirs, "--uvloop"],
         }
     figures: dict[str, Any] = {}
     beside: dict[str, Any] = {}
-    for name, found in speeds(words, seconds, runs).items():
-        (beside if name[0] else figures).update(_named(name, found))
-    figures |= _named(("", ""), crowd(ours))
+    costs = speeds(words, seconds, runs)
+    if folder is not None:
+        theirs_or_why = invenio(folder, seconds, runs)
+        if isinstance(theirs_or_why, str):
+            beside["invenio_note"] = theirs_or_why
+        else:
+            costs[_RIVALS[1]] = theirs_or_why
+            notes.append("invenio-sip2's clients are in a Redis of the bench's own, its CPU apart; its log is off")
+        beside |= _named(_RIVALS[0], crowd(theirs))
+    for name, found in costs.items():
+        medians = {key: statistics.median(values) for key, values in found.items()}
+        (beside if name[0] else figures).update(_named(name, medians))
+    figures |= _named(("", ""), crowd(ours)) | shares(costs)
     with serving(ours) as server:
         ratios = beside_others(server, seconds, stretches)
     figures |= {"flood_ratio": round(ratios["flood"], 2), "half_message_ratio": round(ratios["half"], 2)}
-    if folder is not None:
-        beside |= _named(("pysip2_", ""), crowd(theirs)) | invenio(folder, seconds / 2, runs)
-        figures |= shares(figures, beside)
-        if "invenio_note" not in beside:
-            notes.append(
-                "invenio-sip2 keeps its clients in Redis, one of the bench's own: its CPU is apart; the log is off"
-            )
     return {"runs": runs, "figures": figures, "beside": beside, "notes": notes}
