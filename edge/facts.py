@@ -95,7 +95,14 @@ class Facts:
 
     def find(self, number: str) -> tuple[str, Person] | None:
         """The first token of a number that somebody stands behind, with the reader."""
-        for token in self.tokens_of_number(number):
+        typed = number.strip()
+        if not typed:
+            return None
+        token = make_token(self._key, TokenKind.READER_NO, typed.encode())
+        person = self.person(token)
+        if person is not None:
+            return token, person
+        for token in self.tokens_of_number(typed)[1:]:  # only who is no reader number may be a chip's
             person = self.person(token)
             if person is not None:
                 return token, person

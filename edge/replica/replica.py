@@ -24,6 +24,7 @@ from consortium.seal import Held, Trust
 from edge.clock import EdgeClock
 from edge.outbox import Watermark
 from edge.replica import process, store
+from edge.replica.kept import Kept
 from edge.replica.policy import PolicyGuard
 from edge.replica.rows import ItemRow, ReaderRow, ReplicaInvalid, TokenRow, change, read_item, read_reader
 from edge.replica.steps import Step, moved, read_step
@@ -44,7 +45,6 @@ _READER = "SELECT value FROM readers WHERE srid = ?"
 _ITEM = "SELECT value FROM items WHERE owner = ? AND item_no = ?"
 _LOANS = "SELECT owner, item_no FROM items WHERE loan_srid = ? LIMIT ?"
 _HOLDS = "SELECT owner, item_no FROM items WHERE hold_srid = ? LIMIT ?"
-_KEPT_ROWS = 5_000
 _MAX_KEYS = 1_000  # of one reader
 _AFTER = "SELECT item_no FROM items WHERE owner = ? AND item_no > ? ORDER BY item_no LIMIT ?"
 _NUMBER = "SELECT owner FROM numbers WHERE item_no = ?"
@@ -96,10 +96,7 @@ class Replica:
         self._includes: Watermark | None = None
         self._policy: Policy | None = None
         self._heard: tuple[int, int] = (0, 0)  # monotonic ms when the as-of time was heard, its age then
-        self._items: dict[
-            tuple[str, str], ItemRow | None
-        ] = {}  # rows of this version: one borrowing reads its item some five times
-        self._moving = 0  # writers under way, whose rows may be in the file before their version is ours
+        self._kept = Kept()
 
     # --- life ---
 
@@ -133,7 +130,7 @@ class Replica:
     def _use(self, path: Path, opened: _File) -> None:
         old = (self._reads, self._writes)
         self._path, self._reads, self._writes, self._policy = path, opened.reads, opened.writes, opened.policy
-        self._items.clear()
+        self._kept.forget()
         self._set_head(store.read_head(opened.reads))
         for conn in old:
             if conn is not None:
@@ -202,21 +199,21 @@ class Replica:
 
     def reader(self, srid: str) -> ReaderRow | None:
         """A reader."""
-        row = self._one(_READER, (srid,))
-        return read_reader(row[0]) if row else None
+
+        def read() -> ReaderRow | None:
+            row = self._one(_READER, (srid,))
+            return read_reader(row[0]) if row else None
+
+        return self._kept.get((srid,), read)
 
     def item(self, owner: str, item_no: str) -> ItemRow | None:
         """An item: the site's own, or a partner's that has to do with one of its branches."""
-        key = (owner, item_no)
-        if not self._moving and key in self._items:
-            return self._items[key]
-        row = self._one(_ITEM, key)
-        found = read_item(row[0]) if row else None
-        if not self._moving and self._reads is not None:
-            if len(self._items) >= _KEPT_ROWS:
-                self._items.clear()
-            self._items[key] = found
-        return found
+
+        def read() -> ItemRow | None:
+            row = self._one(_ITEM, (owner, item_no))
+            return read_item(row[0]) if row else None
+
+        return self._kept.get((owner, item_no), read)
 
     def items_after(self, owner: str, after: str, limit: int) -> list[str]:
         """Numbers of a library's items that are known here, behind one and in their order; for walking through them all."""
@@ -248,7 +245,7 @@ class Replica:
     def at_one_version(self) -> Iterator[None]:
         """Reads inside see one version, however many changes are applied meanwhile. Nothing may be awaited inside."""
         conn = self._reads
-        if conn is None or conn.in_transaction:
+        if conn is None or conn.in_transaction or self._kept.still:
             yield
             return
         conn.execute("BEGIN")
@@ -264,17 +261,6 @@ class Replica:
             return self._reads.execute(sql, values).fetchone()
         except sqlite3.Error as error:
             raise ReplicaInvalid("REPLICA_FILE", "the replica file cannot be read") from error
-
-    @contextlib.contextmanager
-    def _changing(self) -> Iterator[None]:
-        """While rows change nothing is remembered, and nothing after that was read before."""
-        self._moving += 1
-        self._items.clear()
-        try:
-            yield
-        finally:
-            self._moving -= 1
-            self._items.clear()
 
     def _keys(self, sql: str, srid: str) -> list[ItemKey]:
         if self._reads is None:
@@ -296,7 +282,7 @@ class Replica:
                 return fit
             assert head is not None
             new = moved(head, step)
-            with self._changing():
+            with self._kept.changing():
                 policy = await self._in_thread(lambda: self._write(step.rows, new))
             if policy is not None:
                 self._policy = policy

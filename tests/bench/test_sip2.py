@@ -109,7 +109,7 @@ def test_without_redis_the_reason_is_beside_and_the_rest_is_measured(programs: P
     found = sip2.run(seconds=0.2, runs=1, stretches=1)
     assert found["beside"]["invenio_note"] == "invenio-sip2 is not measured: redis-server is not on PATH"
     assert [key for key in found["beside"] if key.startswith("invenio_")] == ["invenio_note"]
-    assert found["beside"]["pysip2_cpu_us_per_message_16"] > 0
+    assert found["beside"]["pysip2_cpu_us_per_message_16"] >= found["beside"]["pysip2_cpu_us_per_message_best_16"] > 0
     assert found["figures"]["share_of_pysip2_16"] > 0
     assert "share_of_invenio_16" not in found["figures"]
 

@@ -222,13 +222,25 @@ class TestReading:
         assert (replica.loans_of(ANN), replica.holds_of(ANN)) == ([], [])
 
     async def test_reads_at_one_version_do_not_see_a_change_in_between(self, replica: Replica) -> None:
-        with replica.at_one_version():
-            before = replica.reader(ANN)
-            replica._write([reader_row(ANN, status="GONE")], replica._head)  # type: ignore[arg-type]
-            assert replica.reader(ANN) == before
+        with replica._kept.changing():  # as a writer announces itself
+            with replica.at_one_version():
+                before = replica.reader(ANN)
+                replica._write([reader_row(ANN, status="GONE")], replica._head)  # type: ignore[arg-type]
+                assert replica.reader(ANN) == before
+            during = replica.reader(ANN)
         after = replica.reader(ANN)
+        assert during is not None
         assert after is not None
-        assert after.status == "GONE"
+        assert (during.status, after.status) == ("GONE", "GONE")
+
+    async def test_a_row_read_before_is_read_anew_after_every_change(self, replica: Replica) -> None:
+        for version, status in ((2, "GONE"), (3, "ACTIVE"), (4, "GONE")):
+            replica.reader(ANN), replica.item(HOME, "1001")
+            await replica.apply_delta(delta(version, [reader_row(ANN, status=status), item_row("1001", title=status)]))
+            reader, item = replica.reader(ANN), replica.item(HOME, "1001")
+            assert reader is not None
+            assert item is not None
+            assert (reader.status, item.title) == (status, status)
 
     async def test_a_token_that_is_none_finds_nobody(self, replica: Replica) -> None:
         assert replica.token("not hex") is None
