@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any, Final
 
-from bus.errors import BusError, LinkDown, RequestRefused, RequestTimeout
+from bus.errors import BusError, RequestRefused
 from bus.rpc import wall_ms
 from bus.transport import Incoming, Transport
+from bus.waiting import CORRELATION_BYTES, AskingStats, Pending, Waiting
 from protocols.bus import (
     Envelope,
     Kind,
@@ -30,29 +31,11 @@ from protocols.bus import (
     topics,
 )
 
-__all__ = ["Answerer", "AnswererStats", "AskHandler", "Asker", "AskerStats", "WorkHandler"]
+__all__ = ["Answerer", "AnswererStats", "AskHandler", "Asker", "WorkHandler"]
 
 _log = logging.getLogger(__name__)
-_CORRELATION_BYTES: Final = 16
 _CORRELATION_MOST: Final = 64  # bytes of what we are willing to repeat
 _ASKS_AT_ONCE: Final = 8
-
-
-@dataclass(slots=True)
-class AskerStats:
-    """Counts since the start; they only grow. `late` answers came after their question was given up, or were never asked for."""
-
-    asked: int = 0
-    answered: int = 0
-    late: int = 0
-    malformed: int = 0
-
-
-@dataclass(slots=True)
-class _Pending:
-    node: str
-    name: str
-    reply: asyncio.Future[dict[str, Any]]
 
 
 class Asker:
@@ -66,17 +49,19 @@ class Asker:
         clock: Callable[[], int] = wall_ms,
         token: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        self.stats = AskerStats()
-        self._transport = transport
+        self._waiting = Waiting(transport, _from_the_node_asked)
         self._source = source
         self._clock = clock
         self._token = token
-        self._pending: dict[bytes, _Pending] = {}
+
+    @property
+    def stats(self) -> AskingStats:
+        """Counts since the start."""
+        return self._waiting.stats
 
     async def start(self) -> None:
         """Listen for answers; to be called once, before or after the transport connects."""
-        self._transport.on_disconnect(self._link_lost)
-        await self._transport.subscribe(topics.ASK_REP_FILTER, self._replied)
+        await self._waiting.start(topics.ASK_REP_FILTER)
 
     async def ask(self, node: str, name: str, data: Mapping[str, Any], *, timeout_s: float) -> dict[str, Any]:
         """Ask a node, and give the data of its answer.
@@ -84,7 +69,7 @@ class Asker:
         Raises RequestRefused (the node says no, with its code), RequestTimeout, LinkDown (at once where the link is down or ends
         meanwhile), PublishRefused, QueueFull, LocalProtocolError for a name or data that the bus does not know.
         """
-        correlation = self._token(_CORRELATION_BYTES)
+        correlation = self._token(CORRELATION_BYTES)
         now = self._clock()
         envelope = Envelope(
             id=correlation.hex(),
@@ -93,54 +78,15 @@ class Asker:
             time=rfc3339(now),
             data={**data, "deadline_at": now + int(timeout_s * 1000)},
         )
-        topic, payload = topics.ask(node, name), encode(envelope)
-        pending = _Pending(node, name, asyncio.get_running_loop().create_future())
-        self._pending[correlation] = pending
-        try:
-            sent = self._transport.post(topic, payload, correlation=correlation, expiry_s=max(1, ceil(timeout_s)))
-            sent.add_done_callback(lambda done: _fail(pending.reply, done))
-            self.stats.asked += 1
-            async with asyncio.timeout(timeout_s):
-                return await pending.reply
-        except TimeoutError:
-            raise RequestTimeout(f"no answer to {name} in {timeout_s} s") from None
-        finally:
-            del self._pending[correlation]
-            if pending.reply.done() and not pending.reply.cancelled():
-                pending.reply.exception()
-
-    def _link_lost(self, reason: LinkDown) -> None:
-        for pending in list(self._pending.values()):
-            if not pending.reply.done():
-                pending.reply.set_exception(reason)
-
-    def _replied(self, incoming: Incoming) -> None:
-        incoming.ack()
-        pending = self._pending.get(incoming.correlation or b"")
-        if pending is None or pending.reply.done():
-            self.stats.late += 1  # or another worker's: every worker hears every answer
-            return
-        try:
-            node = topics.parse(incoming.topic).node
-            envelope = decode(incoming.payload)
-        except ProtocolError:
-            self.stats.malformed += 1
-            return
-        right = envelope.type == message_type(Kind.ASK_REP, pending.name)
-        if not right or envelope.source != node or node != pending.node:
-            self.stats.malformed += 1
-            return
-        self.stats.answered += 1
-        error = envelope.data.get("error")
-        if isinstance(error, dict):
-            pending.reply.set_exception(RequestRefused(str(error.get("code", "ERROR")), str(error.get("message", ""))))
-        else:
-            pending.reply.set_result(envelope.data)
+        payload = encode(envelope)
+        return await self._waiting.exchange(
+            topics.ask(node, name), payload, correlation, name=name, node=node, timeout_s=timeout_s
+        )
 
 
-def _fail(reply: asyncio.Future[dict[str, Any]], sent: asyncio.Future[None]) -> None:
-    if not sent.cancelled() and (error := sent.exception()) is not None and not reply.done():
-        reply.set_exception(error)
+def _from_the_node_asked(pending: Pending, incoming: Incoming, envelope: Envelope) -> bool:
+    node = topics.parse(incoming.topic).node
+    return envelope.type == message_type(Kind.ASK_REP, pending.name) and envelope.source == node == pending.node
 
 
 AskHandler = Callable[[str, Mapping[str, Any]], Awaitable[dict[str, Any]]]

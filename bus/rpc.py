@@ -7,7 +7,6 @@ MessageExpiry, so that nobody works on what nobody waits for. A reply repeats th
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 import time
@@ -16,8 +15,9 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, Final
 
-from bus.errors import BusError, LinkDown, RequestRefused, RequestTimeout
+from bus.errors import BusError, RequestRefused
 from bus.transport import Incoming, Transport
+from bus.waiting import CORRELATION_BYTES, AskingStats, Pending, Waiting
 from protocols.bus import (
     Envelope,
     Kind,
@@ -30,10 +30,9 @@ from protocols.bus import (
     topics,
 )
 
-__all__ = ["Request", "RequestHandler", "Requester", "RequesterStats", "Responder", "ResponderStats", "wall_ms"]
+__all__ = ["Request", "RequestHandler", "Requester", "Responder", "ResponderStats", "wall_ms"]
 
 _log = logging.getLogger(__name__)
-_CORRELATION_BYTES: Final = 16
 _CORRELATION_MOST: Final = 64  # bytes of what we are willing to repeat
 _HUB: Final = "hub"
 
@@ -41,22 +40,6 @@ _HUB: Final = "hub"
 def wall_ms() -> int:
     """This machine's clock in milliseconds since 1970, UTC."""
     return time.time_ns() // 1_000_000
-
-
-@dataclass(slots=True)
-class RequesterStats:
-    """Counts since the start; they only grow. `late` replies came after their request was given up, or were never asked for."""
-
-    asked: int = 0
-    answered: int = 0
-    late: int = 0
-    malformed: int = 0
-
-
-@dataclass(slots=True)
-class _Pending:
-    name: str
-    reply: asyncio.Future[dict[str, Any]]
 
 
 class Requester:
@@ -71,16 +54,18 @@ class Requester:
         token: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self.node = topics.check_node(node)
-        self.stats = RequesterStats()
-        self._transport = transport
+        self._waiting = Waiting(transport, _names_its_question)
         self._clock = clock
         self._token = token
-        self._pending: dict[bytes, _Pending] = {}
+
+    @property
+    def stats(self) -> AskingStats:
+        """Counts since the start."""
+        return self._waiting.stats
 
     async def start(self) -> None:
         """Listen for replies; to be called once, before or after the transport connects."""
-        self._transport.on_disconnect(self._link_lost)
-        await self._transport.subscribe(topics.rep(self.node), self._replied)
+        await self._waiting.start(topics.rep(self.node))
 
     async def request(
         self, name: str, data: Mapping[str, Any], *, deadline_ms: int, timeout_s: float
@@ -91,7 +76,7 @@ class Requester:
         RequestRefused (the hub says no, with its code), RequestTimeout, LinkDown (at once where the link is down or ends meanwhile),
         PublishRefused, QueueFull, LocalProtocolError for a name or data that the bus does not know.
         """
-        correlation = self._token(_CORRELATION_BYTES)
+        correlation = self._token(CORRELATION_BYTES)
         envelope = Envelope(
             id=correlation.hex(),
             source=self.node,
@@ -99,59 +84,18 @@ class Requester:
             time=rfc3339(self._clock()),
             data={**data, "deadline_at": deadline_ms},
         )
-        topic, payload = topics.req(self.node, name), encode(envelope)
-        pending = _Pending(name, asyncio.get_running_loop().create_future())
-        self._pending[correlation] = pending
-        try:
-            sent = self._transport.post(
-                topic,
-                payload,
-                correlation=correlation,
-                response_topic=topics.rep(self.node),
-                expiry_s=max(1, ceil(timeout_s)),
-            )
-            sent.add_done_callback(lambda done: _fail(pending.reply, done))
-            self.stats.asked += 1
-            async with asyncio.timeout(timeout_s):
-                return await pending.reply
-        except TimeoutError:
-            raise RequestTimeout(f"no answer to {name} in {timeout_s} s") from None
-        finally:
-            del self._pending[correlation]
-            if pending.reply.done() and not pending.reply.cancelled():
-                pending.reply.exception()
-
-    def _link_lost(self, reason: LinkDown) -> None:
-        """Replies are bound to nothing but this link; whoever waits must decide by himself now."""
-        for pending in list(self._pending.values()):
-            if not pending.reply.done():
-                pending.reply.set_exception(reason)
-
-    def _replied(self, incoming: Incoming) -> None:
-        incoming.ack()
-        pending = self._pending.get(incoming.correlation or b"")
-        if pending is None or pending.reply.done():
-            self.stats.late += 1
-            return
-        try:
-            envelope = decode(incoming.payload)
-        except ProtocolError:
-            self.stats.malformed += 1
-            return
-        if envelope.type != message_type(Kind.REP, pending.name):
-            self.stats.malformed += 1
-            return
-        self.stats.answered += 1
-        error = envelope.data.get("error")
-        if isinstance(error, dict):
-            pending.reply.set_exception(RequestRefused(str(error.get("code", "ERROR")), str(error.get("message", ""))))
-        else:
-            pending.reply.set_result(envelope.data)
+        return await self._waiting.exchange(
+            topics.req(self.node, name),
+            encode(envelope),
+            correlation,
+            name=name,
+            response_topic=topics.rep(self.node),
+            timeout_s=timeout_s,
+        )
 
 
-def _fail(reply: asyncio.Future[dict[str, Any]], sent: asyncio.Future[None]) -> None:
-    if not sent.cancelled() and (error := sent.exception()) is not None and not reply.done():
-        reply.set_exception(error)
+def _names_its_question(pending: Pending, incoming: Incoming, envelope: Envelope) -> bool:
+    return envelope.type == message_type(Kind.REP, pending.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ __all__ = ["application"]
 
 def _stand_in() -> None:
     package, permissions = ModuleType("invenio_access"), ModuleType("invenio_access.permissions")
-    permissions.Permission = lambda *needs: None  # type: ignore[attr-defined]
-    permissions.SystemRoleNeed = str  # type: ignore[attr-defined]
+    permissions.Permission = lambda *needs: None
+    permissions.SystemRoleNeed = str
     sys.modules["invenio_access"], sys.modules["invenio_access.permissions"] = package, permissions
 
 

@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Literal
 
 from drivers.selfcheck.kiosk import Account
@@ -121,7 +121,7 @@ def within(address: str, networks: Iterable[str]) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _network(text: str):  # type: ignore[no-untyped-def]
+def _network(text: str) -> IPv4Network | IPv6Network:
     network = ip_network(text, strict=False)
     mapped = getattr(network.network_address, "ipv4_mapped", None)
     return (
