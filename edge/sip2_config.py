@@ -43,7 +43,8 @@ class AccountConfig:
     ``addresses`` networks it may come from, ``locations`` codes (CP) it may say, ``listeners`` names of those it may use: none = any.
     ``user_prefix``: logins that begin with ``user`` belong to it too. ``terminator``, ``error_detection``: None = learned; ``encoding``
     "auto" = learned. ``kind`` kiosk, sorter or drop; ``bins`` in order, first match; ``no_block``: may report what happened off line;
-    ``names`` none or initials; ``hide_fields`` are never sent, ``always_fields`` of a checkin even when empty; ``timeout_tenths`` of a
+    ``names`` none or initials; ``blank_counts`` False: a count that is not known is 0000, for kiosks that cannot read blanks;
+    ``hide_fields`` are never sent, ``always_fields`` of a checkin even when empty; ``timeout_tenths`` of a
     second and ``retries`` are what 98 tells it.
     """
 
@@ -70,6 +71,7 @@ class AccountConfig:
     kind: str = "kiosk"
     no_block: bool = True
     names: str = "none"
+    blank_counts: bool = True
     timeout_tenths: int = 100
     retries: int = 3
     bins: tuple[BinRule, ...] = ()
@@ -101,7 +103,7 @@ _ACCOUNT: dict[str, type] = {
     "user": str, "password": str, "password_file": str, "institution": str, "device": str, "pad": str,
     "trusts_card": bool, "encoding": str, "lang": str, "addresses": list, "user_prefix": bool, "locations": list,
     "listeners": list, "terminator": str, "checksum": str, "delimiter": str, "currency": str, "hide_fields": list,
-    "always_fields": list, "trim_prefix": str, "trim_suffix": str, "kind": str, "no_block": bool, "names": str,
+    "always_fields": list, "trim_prefix": str, "trim_suffix": str, "kind": str, "no_block": bool, "names": str, "blank_counts": bool,
     "timeout_tenths": int, "retries": int, "bins": list, "exception_bin": str,
 }  # fmt: skip
 _BIN: dict[str, type] = {
@@ -158,6 +160,7 @@ def _account(settings: Settings, row: Mapping[str, Any], user: str, org: str) ->
         trim_suffix=row.get("trim_suffix", ""),
         kind=one_of(where, "kind", row.get("kind", "kiosk"), KINDS),
         no_block=row.get("no_block", True),
+        blank_counts=row.get("blank_counts", True),
         names=one_of(where, "names", row.get("names", "none"), ("none", "initials")),
         timeout_tenths=within(where, "timeout_tenths", row.get("timeout_tenths", 100), 0, 999),
         retries=within(where, "retries", row.get("retries", 3), 0, 999),

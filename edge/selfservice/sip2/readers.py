@@ -86,7 +86,7 @@ class Readers:
                 hold_count=len(account.holds),
                 overdue_count=len(account.overdue),
                 charged_count=len(account.charged),  # as many as the list holds; the rest is said on the screen
-                fine_count=None if owed.lines is None else len(owed.lines),
+                fine_count=len(owed.lines) if owed.lines is not None else None if call.account.blank_counts else 0,
                 unavailable_count=len(account.unavailable),
                 holds=account.holds,
                 overdues=account.overdue,

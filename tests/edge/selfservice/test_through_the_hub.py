@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.edge.bed import BRANCH, PIN, Bed, Hub, RawKiosk
+from edge.config import AccountConfig
+from tests.edge.bed import BRANCH, PIN, Bed, Hub, RawKiosk, make_config, standard_rows, write_replica
 from tests.edge.selfservice.messages import AT, date, every, get, information, instant_of, logged_in
 from tests.make import HOME, HOST
 
@@ -226,6 +228,16 @@ class TestFees:
         async with logged_in(bed) as kiosk:
             reply = await kiosk.ask(information(summary="   Y      "))
         assert reply[49:53] == "    "
+        assert get(reply, "BV") is None
+
+    async def test_a_kiosk_that_cannot_read_blanks_gets_zeros_for_counts_that_nobody_knows(
+        self, tmp_path: Path
+    ) -> None:
+        write_replica(tmp_path, standard_rows())
+        accounts = (AccountConfig("kiosk1", "secret", HOME, "kiosk1", blank_counts=False),)
+        async with Bed(make_config(tmp_path, accounts=accounts)) as bed, logged_in(bed) as kiosk:
+            reply = await kiosk.ask(information(summary="   Y      "))
+        assert reply[49:53] == "0000"
         assert get(reply, "BV") is None
 
 

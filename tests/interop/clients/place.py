@@ -6,7 +6,7 @@ import json
 import subprocess
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,12 @@ class Edge:
 
 
 @asynccontextmanager
-async def edge(folder: Path) -> AsyncIterator[Edge]:
-    """Run one below ``folder``."""
+async def edge(folder: Path, *, blank_counts: bool = True) -> AsyncIterator[Edge]:
+    """Run one below ``folder``. ``blank_counts`` as in an account's configuration."""
     write_replica(folder, standard_rows())
-    async with Bed(make_config(folder)) as bed:
+    config = make_config(folder)
+    config = replace(config, accounts=tuple(replace(one, blank_counts=blank_counts) for one in config.accounts))
+    async with Bed(config) as bed:
         assert bed.agent.sip2_at is not None
         host, tcp_port = bed.agent.sip2_at
         given = {"host": host, "port": tcp_port, "user": "kiosk1", "password": "secret", "institution": HOME,
