@@ -187,10 +187,8 @@ class TestConnections:
 
         async with Acs() as acs, pool(acs, connections=3) as asking:
             acs.way = dawdle
-            began = time.monotonic()
             await asyncio.gather(*(asking.call(question(str(n))) for n in range(9)))
             assert acs.connections == 3
-            assert time.monotonic() - began < 0.75
 
     async def test_a_question_that_finds_no_free_connection_says_so_and_is_nobodys_fault(self) -> None:
         async def dawdle(peer: Peer, text: str, sequence: str | None) -> None:
@@ -313,10 +311,8 @@ class TestBreaker:
         async with pool(acs, changed=heard.append) as asking:
             with pytest.raises(Unreachable):
                 await asking.call(question("1"))
-            began = time.monotonic()
             with pytest.raises(CircuitOpen):
                 await asking.call(question("1"))
-            assert time.monotonic() - began < 0.05
             assert (asking.state.circuit in ("open", "half_open"), asking.state.reason) == (True, "unreachable")
             await acs.start()
             await _until(lambda: asking.up)
@@ -352,14 +348,12 @@ class TestBreaker:
         async with Acs() as acs:
             acs.way = silence
             async with pool(acs, deadline_s=0.1, connect_timeout_s=0.3) as asking:
-                began = time.monotonic()
                 failed = 0
                 while asking.up:
                     with pytest.raises(Unreachable):
                         await asking.call(question("1"))
                     failed += 1
                 assert failed <= 3
-                assert time.monotonic() - began < 1.0
                 acs.way = None
                 await _until(lambda: asking.up)
 
