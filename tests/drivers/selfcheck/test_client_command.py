@@ -54,7 +54,7 @@ async def test_a_message_without_a_date_is_not_sent_twice_when_the_line_is_lost(
 
         async def way(peer: object, text: str, sequence: str | None) -> None:
             if text.startswith("37"):
-                peer.hang_up()  # type: ignore[attr-defined]
+                peer.hang_up()
             else:
                 await acs.by_the_book(peer, text, sequence)  # type: ignore[arg-type]
 
