@@ -17,3 +17,4 @@ mutation:
 # Maintainers: pin again after editing pyproject.toml. Only the hash-pinned export is kept.
 lock:
 	@uv lock -q && uv export -q --no-emit-project --extra edge --extra hub --extra dev --no-header --format requirements-txt > requirements.lock; rm -f uv.lock
+	@echo "pyscard==2.3.1" | uv pip compile -q --generate-hashes --no-header --no-annotate --no-emit-index-url - -o requirements-pcsc.lock

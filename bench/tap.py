@@ -49,9 +49,9 @@ from edge.overlay import Overlay
 from edge.replica import ReaderRow, Replica, store
 from edge.replica.rows import plain
 
-_HOME, _PARTNER = "251020", "990001"
-_BRANCH = "251020-01"
-_KEY = bytes(range(32))
+HOME, _PARTNER = "251020", "990001"
+BRANCH = "251020-01"
+KEY = bytes(range(32))
 _ROWS_A_DELTA = 50
 _DAY = 86_400_000
 
@@ -67,7 +67,8 @@ time.sleep(0.2)
 """
 
 
-def _uid(n: int) -> bytes:
+def uid_of(n: int) -> bytes:
+    """Chip number of card ``n`` of the bench's replica."""
     return b"\x04" + n.to_bytes(6, "big")
 
 
@@ -76,39 +77,39 @@ def _srid(n: int) -> str:
 
 
 def _reader(n: int) -> ReaderRow:
-    return ReaderRow(
-        _HOME if n % 3 else _PARTNER, "UG", shared=True, age=20, open_loans=((_HOME, "BOOK", n % 4, n % 4),)
-    )
+    return ReaderRow(HOME if n % 3 else _PARTNER, "UG", shared=True, age=20, open_loans=((HOME, "BOOK", n % 4, n % 4),))
 
 
 def _bundle(now: int) -> Bundle:
-    libraries = tuple(Library(org, f"CN-{org}", f"馆{org}", f"Library {org}") for org in (_HOME, _PARTNER))
+    libraries = tuple(Library(org, f"CN-{org}", f"馆{org}", f"Library {org}") for org in (HOME, _PARTNER))
     agreement = Agreement(
-        "both", 1, parties=(Party(_HOME), Party(_PARTNER)), services=frozenset(Service), valid_from_ms=now - _DAY,
-        valid_to_ms=now + 400 * _DAY, category_map=(CategoryMap(_HOME, "UG", "U"), CategoryMap(_PARTNER, "UG", "U")),
+        "both", 1, parties=(Party(HOME), Party(_PARTNER)), services=frozenset(Service), valid_from_ms=now - _DAY,
+        valid_to_ms=now + 400 * _DAY, category_map=(CategoryMap(HOME, "UG", "U"), CategoryMap(_PARTNER, "UG", "U")),
     )  # fmt: skip
     return Bundle(
         1, now, now - _DAY, now + 400 * _DAY, libraries,
-        tuple(Branch(f"{org}-01", org, "馆", "Branch", "always") for org in (_HOME, _PARTNER)),
+        tuple(Branch(f"{org}-01", org, "馆", "Branch", "always") for org in (HOME, _PARTNER)),
         (round_the_clock("always"),), (agreement,), (PolicyRule("general", lend=True, period_days=30),),
         (LimitSet("lender", LimitScope.LENDER, 20),),
     )  # fmt: skip
 
 
-def _fill(directory: Path, cards: int, now: int) -> None:
+def fill(directory: Path, cards: int, now: int) -> None:
+    """Make a replica of so many cards in a new folder."""
     directory.mkdir(parents=True)
     out = directory / "replica-1-1-0.db"
     conn = store.create(out)
     conn.execute("BEGIN")
     tokens = (
-        (bytes.fromhex(make_token(_KEY, TokenKind.UID, _uid(n))), _srid(n), "ACTIVE", "LOW", None) for n in range(cards)
+        (bytes.fromhex(make_token(KEY, TokenKind.UID, uid_of(n))), _srid(n), "ACTIVE", "LOW", None)
+        for n in range(cards)
     )
     conn.executemany(store.STATEMENTS["put_token"], sorted(tokens))
     conn.executemany(
         store.STATEMENTS["put_reader"], ((_srid(n), msgspec.json.encode(_reader(n))) for n in range(cards))
     )
-    conn.execute(store.STATEMENTS["put_policy"], (1, to_text(seal(to_json(_bundle(now)), _KEY))))
-    store.write_head(conn, store.Head(_HOME, 1, 1, now, "", 0))
+    conn.execute(store.STATEMENTS["put_policy"], (1, to_text(seal(to_json(_bundle(now)), KEY))))
+    store.write_head(conn, store.Head(HOME, 1, 1, now, "", 0))
     conn.execute("COMMIT")
     conn.execute("PRAGMA journal_mode=WAL")
     conn.close()
@@ -129,13 +130,13 @@ class _Times:
 async def _play(directory: Path, cards: int, updates_per_s: int, taps_per_s: float, seconds: float) -> _Times:
     clock = EdgeClock()
     clock.measure(clock.now(), clock.mono(), clock.mono())
-    replica = Replica(directory / "replica", clock, Trust((public_key(_KEY),)))
+    replica = Replica(directory / "replica", clock, Trust((public_key(KEY),)))
     await replica.start()
     outbox = Outbox(directory / "outbox.db", "edge-251020-01", clock)
     await outbox.start()
     overlay = Overlay(outbox, replica)
     overlay.load(clock.now())
-    facts = Facts(replica, overlay, clock, branch=_BRANCH, org=_HOME, site_key=_KEY)
+    facts = Facts(replica, overlay, clock, branch=BRANCH, org=HOME, site_key=KEY)
     policy = replica.policy
     path = store.current(directory / "replica")
     assert policy is not None
@@ -150,7 +151,7 @@ async def _play(directory: Path, cards: int, updates_per_s: int, taps_per_s: flo
         card = int.from_bytes(message[:8], "big")
         began, cpu = time.perf_counter_ns(), time.thread_time_ns()
         now = clock.now()
-        found, person = facts.enter(facts.token_of_uid(_uid(card)), facts.device("gate1"), now)
+        found, person = facts.enter(facts.token_of_uid(uid_of(card)), facts.device("gate1"), now)
         decision = may_enter(policy, found, now)
         done, spent = time.perf_counter_ns(), time.thread_time_ns() - cpu
         times.tap.append(time.monotonic_ns() - int.from_bytes(message[8:], "big"))
@@ -158,10 +159,10 @@ async def _play(directory: Path, cards: int, updates_per_s: int, taps_per_s: flo
         times.cpu.append(spent)
         times.codes[decision.primary] = times.codes.get(decision.primary, 0) + 1
         if decision.allowed and person is not None:
-            data = {"home": person.home, "class": "own" if person.home == _HOME else "partner"}
+            data = {"home": person.home, "class": "own" if person.home == HOME else "partner"}
             kept = record(decision, found, now)
-            outbox.append_nowait(Draft(Kind.ENTRY, _BRANCH, "gate1", data, srid=person.srid, decision=kept))
-        key = bytes.fromhex(make_token(_KEY, TokenKind.UID, _uid((card * 7919) % cards)))
+            outbox.append_nowait(Draft(Kind.ENTRY, BRANCH, "gate1", data, srid=person.srid, decision=kept))
+        key = bytes.fromhex(make_token(KEY, TokenKind.UID, uid_of((card * 7919) % cards)))
         began = time.perf_counter_ns()
         bare.execute("SELECT srid, status, assurance, to_ms FROM tokens WHERE token = ?", (key,)).fetchone()
         times.read.append(time.perf_counter_ns() - began)
@@ -252,7 +253,7 @@ def run(
     rates = []
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        _fill(directory / "replica", cards, time.time_ns() // 1_000_000)
+        fill(directory / "replica", cards, time.time_ns() // 1_000_000)
         size = sum(path.stat().st_size for path in (directory / "replica").iterdir())
         for _ in range(runs):
             every.bare += asyncio.run(_bare(taps_per_s, seconds / 3))

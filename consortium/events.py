@@ -54,6 +54,8 @@ class Kind(StrEnum):
     REFUSED = "REFUSED"
     TAG_WRITTEN = "TAG_WRITTEN"
     DEVICE = "DEVICE"
+    GATE_ALARM = "GATE_ALARM"
+    PEOPLE_COUNTED = "PEOPLE_COUNTED"
     BLOCK_SET = "BLOCK_SET"
     BLOCK_LIFTED = "BLOCK_LIFTED"
     CARD_STATUS = "CARD_STATUS"
@@ -79,8 +81,10 @@ CLASS_OF: dict[Kind, EventClass] = {
     Kind.EXIT: EventClass.VISIT,
     Kind.VISIT_CLOSED: EventClass.VISIT,
     Kind.REFUSED: EventClass.VISIT,
+    Kind.GATE_ALARM: EventClass.VISIT,
     Kind.IN_USE: EventClass.PRESENCE,
     Kind.DEVICE: EventClass.PRESENCE,
+    Kind.PEOPLE_COUNTED: EventClass.PRESENCE,
 }
 
 ITEM_KINDS = frozenset(
@@ -131,6 +135,8 @@ SCHEMAS: dict[Kind, type[msgspec.Struct]] = {
     Kind.REFUSED: schemas.Refused,
     Kind.TAG_WRITTEN: schemas.TagWritten,
     Kind.DEVICE: schemas.DeviceState,
+    Kind.GATE_ALARM: schemas.GateAlarm,
+    Kind.PEOPLE_COUNTED: schemas.PeopleCounted,
     Kind.BLOCK_SET: schemas.BlockSet,
     Kind.BLOCK_LIFTED: schemas.BlockLifted,
     Kind.CARD_STATUS: schemas.CardStatusSet,

@@ -20,6 +20,8 @@ Word = Annotated[str, Meta(max_length=24)]
 Id = Annotated[str, Meta(min_length=1, max_length=160)]
 Note = Annotated[str, Meta(max_length=400)]
 Names = Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=64)]
+Passage = Literal["confirmed", "assumed"]
+"""Whether the gate itself told that somebody went through, or opened and cannot tell; not said by edges before that was asked."""
 Item = tuple[Org, Annotated[str, Meta(min_length=1, max_length=64)]]
 """[owner, item_no]."""
 
@@ -171,15 +173,18 @@ class HoldEnded(_About, frozen=True, kw_only=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """A reader came in; ``class`` is own, partner or guest."""
+    """A reader came in; ``class`` is own, partner or guest. ``passage``: confirmed by the gate, or only assumed."""
 
     home: Org
     visitor_class: Annotated[str, Meta(max_length=16)] = msgspec.field(name="class")
     override: Override | None = None
+    passage: Passage | None = None
 
 
 class Exit(msgspec.Struct, frozen=True):
-    """Somebody went out."""
+    """Somebody went out; ``passage`` as in an ENTRY."""
+
+    passage: Passage | None = None
 
 
 class VisitClosed(msgspec.Struct, frozen=True):
@@ -210,6 +215,44 @@ class DeviceState(msgspec.Struct, frozen=True):
     state: Annotated[str, Meta(max_length=12)]
     kind: Word
     reason: Note = ""
+
+
+class GateAlarm(msgspec.Struct, frozen=True, kw_only=True):
+    """A gate has something to look at: a tag carried through a security gate, or a door that is not as it should be.
+
+    NOT_LENT: a secured item that is on loan to nobody. NOT_SECURED: such an item whose tag says otherwise. SECURED_LOAN: on loan, and
+    its security wants mending. UNKNOWN: an item that nobody asked in time could tell of. NOT_READABLE: a secured tag without content.
+    FOREIGN: no item of the consortium. ``antenna`` from 1, 0 = not told; ``sounded``: whether the gate itself gave alarm.
+    """
+
+    code: Literal[
+        "NOT_LENT", "NOT_SECURED", "SECURED_LOAN", "UNKNOWN", "NOT_READABLE", "FOREIGN",
+        "FORCED_OPEN", "HELD_OPEN", "FIRE", "PASSED_TWICE", "DEVICE",
+    ]  # fmt: skip
+    item: Item | None = None
+    antenna: Annotated[int, Meta(ge=0, le=255)] = 0
+    sounded: Flag | None = None
+
+
+class PeopleCounted(msgspec.Struct, frozen=True, kw_only=True):
+    """Persons counted at one gate from ``since`` to ``until``: every quarter of an hour and at the branch's midnight.
+
+    ``by``: a people counter, or passages a gate told. ``drift``: how many more came in by this counter than by the gates since
+    midnight. ``missing``: minutes of the period in which the device did not answer. ``tailgated``: passages beyond what a card opened;
+    ``unopened``: passages without any opening; ``not_taken``: openings that nobody used. ``reset`` 1: the counter began anew.
+    """
+
+    came: Count
+    left: Count
+    since: Time
+    until: Time
+    by: Literal["counter", "passages"] = "counter"
+    drift: Annotated[int, Meta(gt=-(1 << 31), lt=1 << 31)] | None = None
+    missing: Count = 0
+    tailgated: Count = 0
+    unopened: Count = 0
+    not_taken: Count = 0
+    reset: Flag = 0
 
 
 class BlockSet(msgspec.Struct, frozen=True):

@@ -7,15 +7,52 @@ cancelled, and tells what it sees as frozen events. It knows bytes and devices, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Literal, Protocol, TypeAlias, cast, runtime_checkable
+
+from drivers.events import (
+    BadCommand,
+    CardRead,
+    CodeScanned,
+    Command,
+    DeviceEvent,
+    DeviceState,
+    Direction,
+    DoorAlarm,
+    Fact,
+    InputChanged,
+    OpenGate,
+    PadTag,
+    Passage,
+    PeopleCounted,
+    ResetCounter,
+    Security,
+    SecurityWrite,
+    SetAlarm,
+    SetOutput,
+    ShowDenied,
+    Signal,
+    State,
+    TagPassed,
+    TagsOnPad,
+    TagWrite,
+    Tamper,
+)
+from protocols.iso28560.image import TagImage
+
+__all__ = [
+    "Backoff", "BadCommand", "Capabilities", "CardRead", "CodeScanned", "Command", "ConfigurationError", "DeviceEvent",
+    "DeviceOffline", "DeviceRefused", "DeviceState", "Direction", "DoorAlarm", "Driver", "DriverError", "DriverFactory", "Emit",
+    "Encoder", "Fact", "Gate", "InputChanged", "Isolation", "OpenGate", "Options", "Pad", "PadTag", "Passage", "PeopleCounted",
+    "Printer", "Receipt", "ReceiptLine", "ResetCounter", "Security", "SecurityGate", "SecurityWrite", "SetAlarm", "SetOutput",
+    "ShowDenied", "Signal", "State", "TagImage", "TagPassed", "TagWrite", "TagsOnPad", "Tamper", "discover", "load",
+]  # fmt: skip
 
 DRIVER_GROUP = "tongjie.drivers"
 """Entry-point group in which a package names its drivers: ``kind = "module:factory"``."""
 
-State: TypeAlias = Literal["online", "degraded", "offline"]
-Fact: TypeAlias = str | int
+Isolation: TypeAlias = Literal["loop", "thread", "process"]
 Options: TypeAlias = Mapping[str, str | int | bool]
 
 
@@ -43,111 +80,46 @@ class DeviceRefused(DriverError):
     """The device answered and refused the command."""
 
 
-@dataclass(frozen=True, slots=True)
-class CardRead:
-    """A cardreader read a card.
-
-    ``reader_no`` is the cardreader's index at the device (OSDP: 0, 1). ``direction`` is "IN", "OUT" or "" (not known).
-    ``format`` is "raw", "wiegand" or "ascii"; ``bits`` counts the meaningful bits of ``raw``, the card bytes exactly as
-    the cardreader sent them. ``t_mono_ns`` is the monotonic clock at arrival. ``raw`` stays out of ``repr``.
-    """
-
-    device: str
-    reader_no: int
-    direction: str
-    format: str
-    bits: int
-    raw: bytes = field(repr=False)
-    t_mono_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceState:
-    """The device went online, degraded or offline, or a fact about it changed; ``reason_code`` is "OK" when online."""
-
-    device: str
-    state: State
-    reason_code: str
-    facts: Mapping[str, Fact]
-
-
-@dataclass(frozen=True, slots=True)
-class PadTag:
-    """One tag on a pad.
-
-    ``uid`` is upper-case hex, most significant byte first (ISO 15693: 16 digits from E0). ``dsfid`` 0..255, ``afi``
-    0..255 or None where the tag has none. ``data`` are the user blocks in address order, ``block_size`` bytes each.
-    """
-
-    uid: str
-    dsfid: int
-    afi: int | None
-    data: bytes
-    block_size: int
-
-
-@dataclass(frozen=True, slots=True)
-class TagsOnPad:
-    """The stable set of tags on a pad after a change; empty when the last one was lifted."""
-
-    device: str
-    tags: tuple[PadTag, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Tamper:
-    """A device's tamper switch; its state at start is always told once."""
-
-    device: str
-    active: bool
-
-
-DeviceEvent: TypeAlias = CardRead | DeviceState | TagsOnPad | Tamper
 Emit: TypeAlias = Callable[[DeviceEvent], None]
 
 
 @dataclass(frozen=True, slots=True)
-class OpenGate:
-    """Open the gate for ``seconds_tenths`` tenths of a second, 1..65535 (OSDP counts 100 ms)."""
-
-    seconds_tenths: int
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.seconds_tenths <= 0xFFFF:
-            raise ConfigurationError("BAD_OPEN_TIME", "a gate opens for 1 to 65535 tenths of a second")
-
-
-@dataclass(frozen=True, slots=True)
-class ShowDenied:
-    """Show and sound a refusal at cardreader ``reader_no`` of the device."""
-
-    reader_no: int = 0
-
-
-Command: TypeAlias = OpenGate | ShowDenied
-
-
-@dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a device can do, as data: names of the events it emits and the commands it takes."""
+    """What a device can do, as data.
+
+    ``events`` are the names of the types it emits, ``commands`` those it takes by `execute`, and of the methods it has beyond
+    ("read", "secure", "restore", "write_tag", "print_receipt"). ``isolation`` says where its library runs: on the loop, in a thread
+    of its own or in a process of its own.
+    """
 
     events: frozenset[str]
     commands: frozenset[str] = frozenset()
+    isolation: Isolation = "loop"
 
 
 @dataclass(frozen=True, slots=True)
-class AfiWrite:
-    """What came of writing a tag's AFI.
+class ReceiptLine:
+    """One line of a receipt; ``size`` 1 or 2 times the normal height and width."""
 
-    ``before`` and ``after`` are read from the tag (None = could not be read); ``ok`` only when ``after`` was read back
-    as wanted. ``reason`` is "" or one of NO_TAG, WRITE_ERROR, NOT_VERIFIED, OFFLINE.
+    text: str
+    bold: bool = False
+    align: Literal["left", "center", "right"] = "left"
+    size: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a printer prints: lines from top to bottom, then a QR code where ``qr`` is not empty, then a cut.
+
+    At most 200 lines of at most 200 characters, 512 characters in the code: bounded, as whatever leads to paper must be.
     """
 
-    uid: str
-    before: int | None
-    after: int | None
-    ok: bool
-    reason: str
+    lines: tuple[ReceiptLine, ...]
+    qr: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.lines) > 200 or any(len(line.text) > 200 for line in self.lines) or len(self.qr) > 512:
+            raise BadCommand("BAD_RECEIPT", "a receipt has at most 200 lines of 200 characters and a code of 512")
 
 
 @runtime_checkable
@@ -169,7 +141,10 @@ class Driver(Protocol):
 class Gate(Driver, Protocol):
     """A driver that lets people in."""
 
-    async def open(self, tenths: int) -> None:
+    confirms_passage: bool
+    """Whether a `Passage` event follows when somebody went through; else a visit's passage is only assumed."""
+
+    async def open(self, tenths: int, direction: Direction = "IN") -> None:
         """Open for ``tenths`` of a second; returns when the device confirmed it, raises `DriverError` otherwise."""
 
     async def deny(self, reader_no: int = 0) -> None:
@@ -186,8 +161,41 @@ class Pad(Driver, Protocol):
     async def read(self) -> tuple[PadTag, ...]:
         """Take a fresh inventory now; raises `DeviceOffline`."""
 
-    async def write_afi(self, uid: str, afi: int) -> AfiWrite:
-        """Write a tag's AFI and read it back; a failure is in the answer, not an exception."""
+    async def secure(self, uid: str, secured: bool) -> SecurityWrite:
+        """Switch a tag's security (AFI and EAS, or the EPC's bits) by the site's pair and read it back.
+
+        A failure is in the answer, not an exception; a tag that already stands so is left alone.
+        """
+
+    async def restore(self, uid: str, state: Security) -> SecurityWrite:
+        """Put back the state that a `SecurityWrite` told as ``before``; parts that are None are left alone."""
+
+
+@runtime_checkable
+class Encoder(Pad, Protocol):
+    """A pad that can also write whole tags, for the staff station."""
+
+    async def read_whole(self, uid: str) -> PadTag | None:
+        """Read all of a tag's memory, None where it is not there; raises `DeviceOffline`."""
+
+    async def write_tag(self, uid: str, image: TagImage) -> TagWrite:
+        """Write a whole tag (content first, then identifiers, then security) and read it back; failures are in the answer."""
+
+
+@runtime_checkable
+class SecurityGate(Driver, Protocol):
+    """A gate that detects secured tags and may count people: `TagPassed`, `PeopleCounted`."""
+
+    async def execute(self, command: Command) -> None:
+        """Carry out `SetAlarm`, `ResetCounter` or `SetOutput`; raises `DriverError`."""
+
+
+@runtime_checkable
+class Printer(Driver, Protocol):
+    """A receipt printer."""
+
+    async def print_receipt(self, receipt: Receipt) -> None:
+        """Print and cut; raises `DriverError` (PAPER_OUT, COVER_OPEN, DEVICE_OFFLINE): nothing is printed twice by itself."""
 
 
 class DriverFactory(Protocol):

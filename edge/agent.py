@@ -11,6 +11,7 @@ import logging
 import random
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,17 +19,21 @@ from fastapi import FastAPI
 
 from consortium.bundle import Policy
 from consortium.events import Kind
-from consortium.identity import CardProfile
-from drivers.base import CardRead, DeviceEvent
+from drivers.base import DriverFactory, load
 from drivers.selfcheck import KioskSession, Sip2Server
 from edge import views
 from edge.asking import Asking
+from edge.branchtags import BranchTags
+from edge.cards import card_token
 from edge.clock import EdgeClock
 from edge.config import ConfigError, EdgeConfig
 from edge.desk import Desk
 from edge.devices import DeviceRecord, Devices
-from edge.entrance import OPEN_TENTHS, Entrance, GateSettings
+from edge.entrance import Entrance
 from edge.facts import Facts
+from edge.gatepages import COOKIE as GATE_COOKIE
+from edge.gatepages import GateBoard, GatePages, mount_gates
+from edge.gates import gates_of
 from edge.http import make_app
 from edge.ils.observe import DEVICE
 from edge.kiosk.routes import kiosk_router, mount_kiosk
@@ -38,16 +43,17 @@ from edge.metrics import Metrics
 from edge.outbox import Draft, Outbox, OutboxLimits
 from edge.overlay import Overlay
 from edge.own_ils import OwnIls
+from edge.passages import Passages
+from edge.printing import Receipts
 from edge.replica import Replica
 from edge.selfservice.identify import Identifier
 from edge.selfservice.pad import PadKiosk
 from edge.selfservice.pin import PinDesk
 from edge.selfservice.sip2 import Sip2Desk, Site
-from edge.selfservice.tags import PadTags
+from edge.station.routes import COOKIE, StationPages, mount_station
 from edge.trace import Pages, mount_trace
 from edge.trace.access import Access
 from edge.trace.kiosks import Kiosks, book_of
-from protocols.iso28560 import AfiPair
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +62,15 @@ LINK_STOP_S = 1.5
 
 
 class Agent:
-    """One edge. ``start``, then ``app`` answers; ``stop`` ends it. Two agents may live in one process (tests)."""
+    """One edge. ``start``, then ``app`` answers; ``stop`` ends it. ``factory`` finds the driver of a kind of device."""
 
-    def __init__(self, config: EdgeConfig, *, uniform: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        config: EdgeConfig,
+        *,
+        uniform: Callable[[], float] = random.random,
+        factory: Callable[[str], DriverFactory] = load,
+    ) -> None:
         self.config = config
         self.metrics = Metrics(config.org)
         config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -81,9 +93,19 @@ class Agent:
         self.desk = Desk(self.facts, self.replica, self.outbox, self.hub, now=self.clock.now)
         self.pins = PinDesk(self.outbox, config.branch)
         self.identifier = Identifier(self.facts, self.hub, self.pins, self.clock.now)
-        self.devices = Devices(config.devices, now=self.clock.now, uniform=uniform, on_state=self._device_changed)
-        self.entrance = Entrance(self.facts, self.replica, self.outbox, self.hub, self.metrics, now=self.clock.now)
-        self.pads: dict[str, PadTags] = {}
+        self.devices = Devices(
+            config.devices, now=self.clock.now, uniform=uniform, on_state=self._device_changed, factory=factory
+        )
+        self.passages = Passages(self.outbox, self.metrics)
+        self.entrance = Entrance(
+            self.facts, self.replica, self.outbox, self.hub, self.metrics, now=self.clock.now,
+            token_of=partial(card_token, config.site_key), passages=self.passages,
+        )  # fmt: skip
+        self.tags = BranchTags(
+            config, self.devices, self.desk, self.facts, self.outbox, self.metrics,
+            policy=lambda: self.replica.policy, now=self.clock.now,
+        )  # fmt: skip
+        self.pads = self.tags.pads
         self.kiosk: PadKiosk | None = None
         self.sip2: Sip2Server | None = None
         self.sip2_at: tuple[str, int] | None = None
@@ -101,9 +123,9 @@ class Agent:
     # --- wiring ---
 
     def _wall(self) -> datetime:
-        return datetime.fromtimestamp(self.clock.now() / 1000, self._zone())
+        return datetime.fromtimestamp(self.clock.now() / 1000, self.zone())
 
-    def _zone(self) -> tzinfo:
+    def zone(self) -> tzinfo:
         """The branch's zone; looked up anew with each policy, since it is asked several times a message."""
         policy = self.replica.policy
         if policy is None or self.config.branch not in policy.branches:
@@ -114,43 +136,10 @@ class Agent:
 
     def due_text(self, due_ms: int) -> str:
         """A due instant as readers see it: the day, in the branch's zone."""
-        return f"{datetime.fromtimestamp(due_ms / 1000, self._zone()):%Y-%m-%d}"
-
-    def _wire_devices(self) -> None:
-        option = self.devices.option
-        for device in self.devices.drivers:
-            gate, pad = self.devices.gate(device), self.devices.pad(device)
-            if gate is not None:
-                settings = GateSettings(
-                    device,
-                    CardProfile(reverse_bytes=bool(option(device, "reverse_bytes", False))),
-                    int(option(device, "open_tenths", OPEN_TENTHS)),
-                    str(option(device, "direction", "IN")),
-                )
-                self.entrance.add(gate, settings)
-            if pad is not None:
-                pair = AfiPair(int(option(device, "afi_secured", 0x07)), int(option(device, "afi_on_loan", 0xC2)))
-                tags = PadTags(
-                    device,
-                    pad,
-                    branch=self.config.branch,
-                    pair=pair,
-                    policy=lambda: self.replica.policy,
-                    owner_of=self.facts.owner_of_number,
-                    outbox=self.outbox,
-                    metrics=self.metrics,
-                    now=self.clock.now,
-                )
-                self.pads[device] = tags
-                self.devices.listen(tags.notice)
-        self.devices.listen(self._device_event)
-
-    def _device_event(self, event: DeviceEvent) -> None:
-        if isinstance(event, CardRead):
-            self.entrance.present(event)
+        return f"{datetime.fromtimestamp(due_ms / 1000, self.zone()):%Y-%m-%d}"
 
     def _make_app(self) -> FastAPI:
-        self._wire_devices()
+        self.gates = gates_of(self)
         app = make_app(
             state=lambda: views.state(self),
             latency=lambda: views.latency(self),
@@ -158,19 +147,34 @@ class Agent:
             registry=self.metrics.registry,
             before_metrics=lambda: views.refresh_metrics(self),
         )
-        first = next(iter(self.pads.values()), None)
+        first = self.tags.kiosk
         if first is not None:
             self.kiosk = PadKiosk(
                 first,
                 self.desk,
                 self.identifier,
                 self.metrics,
+                notes=self.tags.notes,
                 online=lambda: not self.link.away,
                 due_text=self.due_text,
             )
-            mount_kiosk(app, kiosk_router(self.kiosk, names=self._names, stopping=self.stopping))
+            named = self.devices.option(first.device, "printer", None)
+            receipts = Receipts(
+                lambda: self.devices.printer(named), names=self._names, wall=self._wall, metrics=self.metrics
+            )
+            mount_kiosk(
+                app, kiosk_router(self.kiosk, names=self._names, stopping=self.stopping, receipts=receipts)
+            )  # fmt: skip
         mount_trace(app, self._trace_pages())
+        mount_station(app, self._station_pages())
+        board = GateBoard(self.gates, org_names=self.desk.org_names)
+        access = Access(self.config.trace_token, self.config.http_host, cookie=GATE_COOKIE)
+        mount_gates(app, GatePages(board, access, self._names, self.stopping))
         return app
+
+    def _station_pages(self) -> StationPages:
+        access = Access(self.config.trace_token, self.config.http_host, cookie=COOKIE)
+        return StationPages(self.tags.station, access, self._names, self.stopping)
 
     def _trace_pages(self) -> Pages:
         return Pages(
@@ -201,6 +205,8 @@ class Agent:
             self.overlay.load(self.clock.now())
             await self._begin_ils()
             await self.link.start()
+            self.gates.start()
+            await self.tags.start()
             self.devices.start()
             await self._start_sip2()
             self._tasks = [
@@ -292,10 +298,11 @@ class Agent:
         if self.kiosk is not None:
             await self.kiosk.close()
         await self.entrance.close()
-        for tags in self.pads.values():
-            await tags.close()
+        await self.gates.stop()
+        await self.tags.stop_writing()
         await asyncio.gather(self.devices.stop(), self._stop_link())
         self.pins.close()
+        await self.tags.close()
         if self.own_ils is not None:
             await self.own_ils.stop()
         await self.outbox.close()
@@ -342,5 +349,7 @@ class Agent:
         """The put-it-back queue and old sessions end by time, so the page is told now and then."""
         while True:
             await asyncio.sleep(TICK_S)
+            self.tags.tick()
             if self.kiosk is not None:
+                self.kiosk.sweep()
                 self.kiosk.changes.tell()

@@ -19,6 +19,7 @@ from edge.ils.config import IlsConfig
 from edge.ils_config import ils_of
 from edge.settings import ConfigError, Settings
 from edge.sip2_config import AccountConfig, ListenerConfig, accounts_of, listeners_of
+from edge.tags_config import TagsConfig, tags_of
 
 __all__ = [
     "AccountConfig",
@@ -27,6 +28,7 @@ __all__ = [
     "EdgeConfig",
     "ListenerConfig",
     "OutboxConfig",
+    "TagsConfig",
     "load",
 ]
 
@@ -74,6 +76,7 @@ class EdgeConfig:
     listeners: tuple[ListenerConfig, ...] = ()
     devices: tuple[DeviceConfig, ...] = ()
     outbox: OutboxConfig = OutboxConfig()
+    tags: TagsConfig = field(default_factory=TagsConfig)
     policy_trust: Trust = _NOBODY
     ils: IlsConfig | None = None
     trace_token: str | None = field(default=None, repr=False)
@@ -108,7 +111,7 @@ def load(path: Path, env: Mapping[str, str] | None = None) -> EdgeConfig:
 class _Reader(Settings):
     def __init__(self, raw: dict[str, Any], path: Path, env: Mapping[str, str]) -> None:
         super().__init__(raw, path, env)
-        known = {*_SECTIONS[""], "http", "sip2", "outbox", "devices", "policy_party_keys", "ils", "trace"}
+        known = {*_SECTIONS[""], "http", "sip2", "outbox", "devices", "policy_party_keys", "ils", "trace", "tags"}
         self.only(raw, known, "")
         for section, keys in _SECTIONS.items():
             table = self.table(section)
@@ -154,6 +157,7 @@ class _Reader(Settings):
             listeners=listeners,
             devices=devices,
             outbox=self._outbox(),
+            tags=tags_of(self),
             policy_trust=self._policy_trust(),
             ils=ils_of(self, org),
             trace_token=self._trace_token(),

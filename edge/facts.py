@@ -148,8 +148,12 @@ class Facts:
     # --- what ---
 
     def owner_of_number(self, item_no: str) -> str | None:
-        """Whose a bare item number is, as far as this edge can say."""
+        """Whose a bare item number is that a person typed or scanned, as far as this edge can say (domain §1)."""
         return self._replica.owner_of_number(item_no)
+
+    def owns_number(self, item_no: str) -> bool:
+        """Whether the branch's own library has an item of that number: all that a tag without an owner may mean."""
+        return self._replica.item(self.org, item_no) is not None
 
     def title(self, key: ItemKey) -> str:
         """The item's title; empty where it is not known here."""

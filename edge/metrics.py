@@ -113,3 +113,27 @@ class Metrics:
             "tongjie_tag_writes_total", "Security states written to tags, by result.",
             ("library", "device", "result"), registry=self.registry,
         )  # fmt: skip
+        self.went_through = Counter(
+            "tongjie_gate_went_through_total", "What became of openings, and passages without one.",
+            ("library", "gate", "direction", "what"), registry=self.registry,
+        )  # fmt: skip
+        self.people = Counter(
+            "tongjie_people_counted_total", "Persons counted by people counters.",
+            ("library", "device", "direction"), registry=self.registry,
+        )  # fmt: skip
+        self.tags_passed = Counter(
+            "tongjie_security_gate_tags_total", "Tags carried through security gates, by what they were.",
+            ("library", "gate", "code"), registry=self.registry,
+        )  # fmt: skip
+        self.door_alarms = Counter(
+            "tongjie_door_alarms_total",
+            "Alarms of doors, by code.",
+            ("library", "device", "code"),
+            registry=self.registry,
+        )
+        self.receipts = Counter(
+            "tongjie_receipts_total",
+            "Receipts asked for, by what came of it.",
+            ("library", "result"),
+            registry=self.registry,
+        )

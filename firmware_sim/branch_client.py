@@ -60,27 +60,34 @@ class SimBranchClient:
             await asyncio.gather(self._reading, return_exceptions=True)
             self._reading = None
 
-    async def tap(self, card: str, direction: str = "IN", *, timeout_s: float = 3.0) -> Tap:
-        """Hold a card (hex of its bytes as the cardreader sends them) before the way IN or OUT."""
-        found = await self.do("tap", card=card, direction=direction, timeout_s=timeout_s)
+    async def tap(self, card: str, direction: str = "IN", *, timeout_s: float = 3.0, device: str | None = None) -> Tap:
+        """Hold a card (hex of its bytes as the cardreader sends them) before the way IN or OUT of a gate."""
+        found = await self.do("tap", card=card, direction=direction, timeout_s=timeout_s, **_at(device))
         return Tap(found["opened"], found["denied"], found["ms"], found["heard"])
 
     async def place(
-        self, uid: str, *, dsfid: int | None = None, afi: int | None = None, blocks: str | None = None
+        self,
+        uid: str,
+        *,
+        dsfid: int | None = None,
+        afi: int | None = None,
+        blocks: str | None = None,
+        device: str | None = None,
     ) -> int:
         """Lay a tag on the pad and give its AFI; what is left out stays as the tag has it (new: 3E, 07, empty)."""
         given = {"dsfid": dsfid, "afi": afi, "blocks": blocks}
-        found = await self.do("place", uid=uid, **{name: value for name, value in given.items() if value is not None})
+        said = {name: value for name, value in given.items() if value is not None}
+        found = await self.do("place", uid=uid, **said, **_at(device))
         return int(found["afi"])
 
-    async def lift(self, uid: str) -> int | None:
+    async def lift(self, uid: str, *, device: str | None = None) -> int | None:
         """Lift a tag and give the AFI it has now, None where it does not lie there."""
-        found = await self.do("lift", uid=uid)
+        found = await self.do("lift", uid=uid, **_at(device))
         return None if found["afi"] is None else int(found["afi"])
 
-    async def pad(self) -> list[dict[str, Any]]:
+    async def pad(self, *, device: str | None = None) -> list[dict[str, Any]]:
         """The tags on the pad: uid, dsfid, afi."""
-        return list((await self.do("pad"))["tags"])
+        return list((await self.do("pad", **_at(device)))["tags"])
 
     async def do(self, op: str, **arguments: Any) -> dict[str, Any]:
         """Carry out any operation of the stage; raises `SimBranchError`."""
@@ -117,3 +124,7 @@ class SimBranchClient:
             for waiting in self._waiting.values():
                 if not waiting.done():
                     waiting.set_exception(SimBranchError("GONE", "the simulated branch went away"))
+
+
+def _at(device: str | None) -> dict[str, str]:
+    return {} if device is None else {"device": device}

@@ -12,12 +12,15 @@ from typing import Any
 
 from firmware_sim.feig import Faults, SimPad, SimTag
 from firmware_sim.osdp import OsdpCardreader
+from protocols.iso28560 import DEFAULT_AFI
 
 Operation = Mapping[str, Any]
 Result = dict[str, Any]
 READER_OF = {"IN": 0, "OUT": 1}
 """Reading face of the cardreader by direction."""
 MAX_TAP_S = 30.0
+_OF_GATE = {"tap", "tamper", "reboot"}
+_OF_PAD = {"place", "lift", "pad", "faults"}
 
 
 class StageError(Exception):
@@ -49,8 +52,9 @@ class Stage:
 
     @property
     def operations(self) -> frozenset[str]:
-        """The names `do` takes as "op"."""
-        return frozenset(self._operations)
+        """The names `do` takes as "op", for the devices that are here."""
+        absent = (_OF_GATE if self._gate is None else set()) | (_OF_PAD if self._pad is None else set())
+        return frozenset(self._operations.keys() - absent)
 
     async def do(self, operation: Operation) -> Result:
         """Carry out one operation; raises `StageError`."""
@@ -110,6 +114,7 @@ class Stage:
         if tag is None or blocks is not None:
             memory = bytearray(_hex(blocks, 0, 1024)) if blocks is not None else bytearray()
             tag = SimTag(uid, int(operation.get("dsfid", 0x3E)), int(operation.get("afi", 0x07)), memory)
+            tag.eas = bool(operation.get("eas", tag.afi != DEFAULT_AFI.on_loan))
         elif "afi" in operation:
             tag.afi = int(operation["afi"]) & 0xFF
         self.pad.place(tag)
@@ -117,7 +122,7 @@ class Stage:
 
     async def _lift(self, operation: Operation) -> Result:
         tag = self.pad.remove(str(operation["uid"]).upper())
-        return {"afi": tag.afi if tag else None, "found": tag is not None}
+        return {"afi": tag.afi if tag else None, "eas": tag.eas if tag else None, "found": tag is not None}
 
     async def _list(self, operation: Operation) -> Result:
         return {"tags": [{"uid": tag.uid, "dsfid": tag.dsfid, "afi": tag.afi} for tag in self.pad.tags]}

@@ -39,6 +39,14 @@ _SHOWN = (
     "ok",
     "block",
     "basis",
+    "passage",
+    "antenna",
+    "sounded",
+    "came",
+    "left",
+    "drift",
+    "missing",
+    "tailgated",
 )
 _ROUTE = ("action", "dest", "via", "reason")
 

@@ -13,7 +13,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +57,17 @@ Rids = dict[tuple[str, str], str]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a load wrote; ``again`` where the very file was loaded before and nothing was."""
+    """What a load wrote; ``again`` where the very file was loaded before and nothing was.
+
+    ``cut_numbers_shared``: by library, card numbers that as a cutting cardreader sends them (Wiegand 26) stand for several cards.
+    """
 
     readers: int = 0
     cards: int = 0
     items: int = 0
     loans: int = 0
     again: bool = False
+    cut_numbers_shared: Mapping[str, int] = field(default_factory=dict)
 
 
 async def load(
@@ -111,7 +115,7 @@ async def load(
             rids = await _write_readers(conn, people, known, hashes, new_id, now)
             await _write_items(conn, stock)
             records = await load_readers(conn, rids.values(), now)
-            await reindex(conn, identity, [*policy.orgs, HUB_SITE], records.values())
+            shared = await reindex(conn, identity, [*policy.orgs, HUB_SITE], records.values())
             spread = Spread(store, identity, policy, Path(), lambda: now)
             ingest = Ingest(
                 store, identity, policy, Nodes(store), spread, Feed(store), Reservations(), Metrics(), lambda: now,
@@ -123,7 +127,9 @@ async def load(
             await conn.execute(s.imports.insert(), {"digest": digest, "t": now})
     except KeyError as error:
         raise LoadError("LOAD_MISSING", f"a row of the consortium file has no {error}") from error
-    return Loaded(len(people), sum(len(person.cards) for person in people), len(stock), loans)
+    return Loaded(
+        len(people), sum(len(person.cards) for person in people), len(stock), loans, cut_numbers_shared=shared
+    )
 
 
 def _offered(data: dict[str, Any]) -> Sealed:

@@ -32,6 +32,8 @@ LEAST: dict[Kind, dict[str, Any]] = {
     Kind.REFUSED: {"function": "enter", "codes": ["CARD_LOST"]},
     Kind.TAG_WRITTEN: {"item": ITEM, "secured": 1, "ok": 0},
     Kind.DEVICE: {"state": "up", "kind": "gate"},
+    Kind.GATE_ALARM: {"code": "NOT_LENT"},
+    Kind.PEOPLE_COUNTED: {"came": 1, "left": 0, "since": NOW, "until": NOW},
     Kind.BLOCK_SET: {"block": "b1", "actions": ["ENTER"]},
     Kind.BLOCK_LIFTED: {"block": "b1"},
     Kind.CARD_STATUS: {"status": "LOST"},

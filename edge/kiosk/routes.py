@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from starlette.responses import Response
 
 from edge.kiosk.texts import TEXTS
+from edge.printing import Receipts
 from edge.selfservice.pad import IDLE_S, WARN_S, KioskRefusal, PadKiosk
 
 HERE = Path(__file__).parent
@@ -65,6 +66,12 @@ class EndBody(_Body):
     session: Annotated[str, Field(max_length=64)] = ""
 
 
+class PrintBody(_Body):
+    """A receipt that a loan or return offered."""
+
+    receipt: Annotated[str, Field(max_length=64)]
+
+
 class NotFromHere(Exception):
     """The request did not come from the kiosk's own page; ``code`` is stable."""
 
@@ -102,7 +109,11 @@ def _is_address(host: str) -> bool:
 
 
 def kiosk_router(
-    kiosk: PadKiosk, *, names: Callable[[], dict[str, dict[str, str]]], stopping: asyncio.Event
+    kiosk: PadKiosk,
+    *,
+    names: Callable[[], dict[str, dict[str, str]]],
+    stopping: asyncio.Event,
+    receipts: Receipts,
 ) -> APIRouter:
     """Page and interface of one kiosk. ``names`` gives {"library": {zh, en}, "branch": {zh, en}}."""
     pages = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=select_autoescape())
@@ -146,11 +157,15 @@ def kiosk_router(
 
     @api.post("/borrow")
     async def borrow(body: SessionBody) -> dict[str, Any]:
-        return await kiosk.borrow(body.session, body.lang)
+        return receipts.offer("borrow", await kiosk.borrow(body.session, body.lang))
 
     @api.post("/return")
     async def give_back(body: ReturnBody) -> dict[str, Any]:
-        return await kiosk.give_back(body.lang)
+        return receipts.offer("return", await kiosk.give_back(body.lang))
+
+    @api.post("/print")
+    async def print_receipt(body: PrintBody) -> dict[str, Any]:
+        return await receipts.print(body.receipt, body.lang)
 
     @api.post("/end")
     async def end(body: EndBody) -> dict[str, Any]:

@@ -24,6 +24,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("borrow_now", "全部借出", "Borrow these"),
     ("return_now", "全部归还", "Return these"),
     ("done", "完成", "Done"),
+    ("print", "打印凭条", "Print receipt"),
     ("again", "继续", "More items"),
     ("working", "正在办理，请勿取走", "Working, please leave the items"),
     ("loans", "在借", "On loan"),
@@ -37,6 +38,14 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("put_back", "请放回感应区", "Put it back on the pad"),
     ("put_back_hint", "标签尚未处理好，请把下列文献放回", "The tag is not finished; put these back on the pad"),
     ("foreign", "不是联盟文献的标签", "This tag is not an item of the consortium"),
+    ("blank", "空白标签", "A blank tag"),
+    ("damaged", "标签损坏，请交服务台", "A damaged tag: please hand it to the desk"),
+    ("ask_owner", "无法确认所属馆，请交服务台", "Whose item this is cannot be told: please hand it to the desk"),
+    ("shelf_label", "架位标签", "A shelf label"),
+    ("equipment", "设备标签", "A piece of equipment"),
+    ("parts", "已放", "On the pad"),
+    ("of_parts", "共", "of"),
+    ("parts_unit", "件", "parts"),
     ("unknown_title", "（无题名）", "(no title)"),
     ("offline", "网络中断", "Offline"),
     (
@@ -59,6 +68,10 @@ _OWN: dict[str, tuple[str, str]] = {
     "PAD_EMPTY": ("请把书平放在感应区", "Put your items flat on the pad"),
     "NO_READER": ("请输入读者证号", "Please enter your reader number"),
     "PUT_BACK": ("请放回感应区", "Put it back on the pad"),
+    "ITEM_INCOMPLETE": (
+        "附件不全，请把全部附件放在感应区",
+        "Parts are missing: please put all parts on the pad",
+    ),
 }
 
 TEXTS: dict[str, dict[str, str]] = {

@@ -1,7 +1,8 @@
 """The edge's own kiosk as a state machine: who is signed in, what lies on the pad, what was lent and returned.
 
 The page paints what stands here. Order of a loan: CHECKOUT durable, then the tag unsecured and read back; of a return: RETURN
-durable, then the tag secured. A tag that did not take it stays in the put-it-back queue of `PadTags`.
+durable, then the tag secured. A tag that did not take it waits in the branch's `RepairQueue`. A reader who leaves an item on the pad
+whose tags could not all be unsecured has not taken it: the loan is undone and its tags say again what they said before.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ from edge.metrics import Metrics
 from edge.outbox import OutboxError
 from edge.selfservice.account import summary_of
 from edge.selfservice.identify import Identifier, Unidentified
+from edge.selfservice.left import LeftOnPad, note_missing, parts_of
 from edge.selfservice.pin import PinAnswer, SessionPin
+from edge.selfservice.sets import INCOMPLETE, ItemSet
 from edge.selfservice.tags import PadTags
+from edge.staffnotes import StaffNotes
 
 IDLE_S = 70
 WARN_S = 20
@@ -79,6 +83,8 @@ class KioskSession:
     lang: str
     seen: float
     state: SessionState = SessionState.SIGNED_IN
+    lent: dict[ItemKey, ItemSet] = field(default_factory=dict)
+    """What was lent in this session, with the tags that lay there."""
 
     def move(self, step: Step) -> None:
         """Take a step of TRANSITIONS; raises KioskRefusal SESSION_ENDED or SESSION_BUSY."""
@@ -110,6 +116,7 @@ class PadKiosk:
         identifier: Identifier,
         metrics: Metrics,
         *,
+        notes: StaffNotes,
         online: Callable[[], bool],
         due_text: Callable[[int], str],
         mono: Callable[[], float] = time.monotonic,
@@ -119,6 +126,8 @@ class PadKiosk:
         self._desk = desk
         self._identifier = identifier
         self._metrics = metrics
+        self._notes = notes
+        self._left = LeftOnPad(tags, desk, notes)
         self._online = online
         self._due_text = due_text
         self._mono = mono
@@ -142,11 +151,19 @@ class PadKiosk:
         }
 
     def pad_items(self) -> list[dict[str, Any]]:
-        """What lies on the pad: items once each, then tags that are no items of the consortium."""
+        """What lies on the pad: items once each with their parts, then tags that are no items, as what they are."""
         nobody = {"owner": None, "owner_name": None, "item_no": None, "title": ""}
-        items = [{**self._plain(key), "code": "OK", "secured": self._tags.secured(key)} for key in self._tags.on_pad()]
-        foreign = [tag for tag in self._tags.items if tag.key is None]
-        items.extend({**nobody, "code": tag.code, "secured": tag.secured} for tag in foreign)
+        items = [
+            {
+                **self._plain(key),
+                "code": "OK" if stack.complete else INCOMPLETE,
+                "secured": stack.secured,
+                **parts_of(stack),
+            }
+            for key, stack in self._tags.sets().items()
+        ]
+        others = [tag for tag in self._tags.items if tag.key is None]
+        items.extend({**nobody, "code": tag.code, "secured": tag.secured} for tag in others)
         return items
 
     def _pad_changed(self) -> None:
@@ -220,6 +237,7 @@ class PadKiosk:
             if session.state is not SessionState.WORKING and now - session.seen > IDLE_S + WARN_S:
                 session.move(Step.END)
                 del self._sessions[session.id]
+                self._leave(session)
 
     def _session(self, session_id: str, lang: str) -> KioskSession:
         self._sweep()
@@ -235,6 +253,23 @@ class PadKiosk:
         session = self._sessions.pop(session_id, None)
         if session is not None and session.state is SessionState.SIGNED_IN:
             session.move(Step.END)
+            self._leave(session)
+
+    def sweep(self) -> None:
+        """End the sessions of readers who walked off; called now and then."""
+        self._sweep()
+
+    def _leave(self, session: KioskSession) -> None:
+        left = self._left.behind(session.lent)
+        if left:
+            task = asyncio.get_running_loop().create_task(self._undo(left), name="kiosk undo")
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def _undo(self, left: dict[ItemKey, ItemSet]) -> None:
+        async with self._one_stack:
+            for answer in await self._left.undo(left):
+                self._count("undo", answer)
 
     # --- lending ---
 
@@ -245,6 +280,9 @@ class PadKiosk:
         for item in self.pad_items():
             if item["owner"] is None:
                 items.append(item)
+                continue
+            if item["code"] == INCOMPLETE:
+                items.append({**item, **self._incomplete(lang)})
                 continue
             seen = self._desk.preview(session.reader, ItemKey(item["owner"], item["item_no"]), self.device)
             if seen is None:
@@ -260,6 +298,12 @@ class PadKiosk:
             "text": answer.text(lang),
             "due": self._due_text(answer.due_ms) if answer.ok and answer.due_ms is not None else None,
         }
+
+    @staticmethod
+    def _incomplete(lang: str) -> dict[str, Any]:
+        """The verdict on an item of which a part is missing; nobody decides about it, so nothing is recorded."""
+        said = own_text(INCOMPLETE, lang)
+        return {"outcome": Outcome.DENY.value, "code": INCOMPLETE, "text": said, "due": None}
 
     async def borrow(self, session_id: str, lang: str) -> dict[str, Any]:
         """Lend everything on the pad to the session's reader. Raises KioskRefusal."""
@@ -278,27 +322,37 @@ class PadKiosk:
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
-    async def _stack(self, lang: str) -> tuple[ItemKey, ...]:
+    async def _stack(self, lang: str) -> dict[ItemKey, ItemSet]:
         try:
-            keys = await self._tags.fresh()
+            await self._tags.fresh()
         except DeviceOffline as error:
             raise KioskRefusal("PAD_OFFLINE", lang, 503) from error
-        if not keys:
+        stacks = self._tags.sets()
+        if not stacks:
             raise KioskRefusal("PAD_EMPTY", lang)
-        return keys
+        return stacks
 
     async def _lend(self, session: KioskSession, lang: str) -> dict[str, Any]:
         async with self._one_stack:
-            keys = await self._stack(lang)
+            stacks = await self._stack(lang)
             started = time.perf_counter()
-            refs = [ItemRef(key.owner, key.item_no) for key in keys]
-            answers = await self._desk.borrow(session.reader, refs, self.device)
+            whole = [key for key, stack in stacks.items() if stack.complete]
+            refs = [ItemRef(key.owner, key.item_no) for key in whole]
+            answers = dict(zip(whole, await self._desk.borrow(session.reader, refs, self.device), strict=True))
             self._metrics.latency["kiosk_checkout"].add((time.perf_counter() - started) * 1000)
             items = []
-            for key, answer in zip(keys, answers, strict=True):
+            for key, stack in stacks.items():
+                answer = answers.get(key)
+                if answer is None:
+                    items.append({**self._plain(key), **parts_of(stack), **self._incomplete(lang), "unsecured": False})
+                    continue
                 self._count("borrow", answer)
-                unsecured = answer.ok and await self._tags.set_secured(key, False)
-                items.append({**self._plain(key), **self._verdict(answer, lang), "unsecured": unsecured})
+                if answer.ok:
+                    session.lent[key] = stack
+                unsecured = answer.ok and await self._tags.set_secured(key, False, stack.tags)
+                items.append(
+                    {**self._plain(key), **parts_of(stack), **self._verdict(answer, lang), "unsecured": unsecured}
+                )
             return {"items": items, "reader": self._reader(session.reader, lang)}
 
     # --- returning ---
@@ -310,17 +364,20 @@ class PadKiosk:
     async def _take_back(self, lang: str) -> dict[str, Any]:
         async with self._one_stack:
             items = []
-            for key in await self._stack(lang):
+            for key, stack in (await self._stack(lang)).items():
                 try:
                     answer = await self._desk.give_back(ItemRef(key.owner, key.item_no), self.device)
                 except OutboxError:
                     answer = Answer(key.owner, key.item_no, Outcome.REFER, ("OUT_OF_SERVICE",))
                 self._count("return", answer)
-                secured = answer.ok and await self._tags.set_secured(key, True)
+                secured = answer.ok and await self._tags.set_secured(key, True, stack.tags)
+                if answer.ok and not stack.complete:
+                    await note_missing(self._notes, self.device, stack)
                 dest = answer.route.dest if answer.route is not None else None
                 items.append(
                     {
                         **self._plain(key),
+                        **parts_of(stack),
                         **self._verdict(answer, lang),
                         "dest": dest,
                         "dest_name": self._desk.branch_names(dest) if dest else None,

@@ -1,82 +1,47 @@
-"""What lies on a pad, as items, and their security state: read, written after the event is durable, repaired later.
+"""What lies on a pad, as items and their parts, and their security: written after the event is durable, undone exactly, mended later.
 
-A tag whose owner the bundle does not know is shown as not ours and never guessed. A write that failed leaves the item in
-the put-it-back queue: its tag is set right as soon as the pad sees it again.
+Whose a tag is says `edge.tagmap`, which never guesses. A tag that did not take its state waits in the branch's `RepairQueue` and is
+set right by whichever pad sees it next. All parts of an item are switched together.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
-from consortium.bundle import Policy
 from consortium.events import Kind
 from consortium.identity import ItemKey
-from drivers.base import DeviceEvent, DeviceOffline, DeviceState, Pad, PadTag, TagsOnPad
+from drivers.base import DeviceEvent, DeviceOffline, DeviceState, Pad, PadTag, Security, SecurityWrite, TagsOnPad
 from edge.metrics import Metrics
 from edge.outbox import Draft, Outbox, OutboxError
-from protocols.iso28560 import AfiPair, BlankTag, TagError, decode_tag
+from edge.selfservice.repairs import Repair, RepairQueue, Waiting
+from edge.selfservice.sets import ItemSet, sets_of
+from edge.tagmap import TagItem, TagMap
+from protocols.iso28560 import AfiPair
+from protocols.iso28560.uhf import secured_of
+
+__all__ = ["PadTags", "TagItem"]
 
 log = logging.getLogger(__name__)
-
-REPAIR_MS = 30 * 60_000
-"""How long a put-it-back entry stands: after that the item may have been elsewhere, and staff look at it."""
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.3, 5.0
 """Between tries to mend a tag that lies on the pad and does not take its state."""
 
-OwnerOf = Callable[[str], str | None]
+READER_CARD = "READER_CARD"
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
-    """A state a tag has still to take; ``since`` ms UTC of the first failure, ``reason`` of the last one told."""
+class _Wish:
+    """What an item's tags shall say: ``restore`` what stood there before, where that is known, else ``secured``."""
 
     secured: bool
-    since: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class TagItem:
-    """One tag on the pad: ``key`` None where it is no item of the consortium, ``secured`` None where the AFI is foreign."""
-
-    uid: str
-    key: ItemKey | None
-    secured: bool | None
-    code: str = "OK"
-
-
-def _owner(written: str, policy: Policy | None) -> str | None:
-    """The library whose ISIL or code stands on a tag (ISO 28560-3 drops the hyphen); None = not a member."""
-    plain = written.replace("-", "").upper()
-    for library in policy.libraries.values() if policy is not None else ():
-        if plain in (library.isil.replace("-", "").upper(), library.org.upper()):
-            return library.org
-    return None
-
-
-def read_tag(tag: PadTag, policy: Policy | None, owner_of: OwnerOf, pair: AfiPair) -> TagItem | None:
-    """The item of a tag; None for a reader's card. ``owner_of`` resolves the number of a tag that names no owner."""
-    secured = None if tag.afi is None else {"secured": True, "on_loan": False}.get(pair.state(tag.afi))
-    try:
-        content = decode_tag(tag.data, dsfid=tag.dsfid, afi=tag.afi, uid=tag.uid)
-    except BlankTag:
-        return TagItem(tag.uid, None, secured, "BLANK")
-    except TagError:
-        return TagItem(tag.uid, None, secured, "FOREIGN")
-    if content.is_reader_card:
-        return None
-    owner = _owner(content.owner, policy) if content.owner else owner_of(content.pii)
-    if owner is None or not content.pii:
-        return TagItem(tag.uid, None, secured, "FOREIGN")
-    return TagItem(tag.uid, ItemKey(owner, content.pii), secured)
+    restore: bool = False
 
 
 class PadTags:
-    """The tags on one pad. ``policy`` and ``owner_of`` are asked afresh at every change of the pad."""
+    """The tags on one pad; ``repairs`` is the branch's queue, shared by its pads."""
 
     def __init__(
         self,
@@ -85,31 +50,33 @@ class PadTags:
         *,
         branch: str,
         pair: AfiPair,
-        policy: Callable[[], Policy | None],
-        owner_of: OwnerOf,
+        tagmap: TagMap,
+        repairs: RepairQueue,
         outbox: Outbox,
         metrics: Metrics,
         now: Callable[[], int],
     ) -> None:
         self.device = device
+        self.pad = pad
+        self.pair = pair
         self.online = False
-        self.items: tuple[TagItem, ...] = ()
-        self._pad = pad
+        self.tags: tuple[PadTag, ...] = ()
+        self.read: tuple[TagItem, ...] = ()
+        """Every tag as understood, readers' cards included."""
         self._branch = branch
-        self._pair = pair
-        self._policy = policy
-        self._owner_of = owner_of
+        self._tagmap = tagmap
+        self._repairs = repairs
         self._outbox = outbox
         self._metrics = metrics
         self._now = now
-        self._wanted: dict[ItemKey, _Wanted] = {}
         self._writing = asyncio.Lock()
         self._mending: asyncio.Task[None] | None = None
         self._seen = asyncio.Event()
         self._listeners: list[Callable[[], None]] = []
+        repairs.listen(self._queue_changed)
 
     def listen(self, changed: Callable[[], None]) -> None:
-        """Hear that the pad, an AFI or the queue changed; must not block."""
+        """Hear that the pad, a tag or the queue changed; must not block."""
         self._listeners.append(changed)
 
     def notice(self, event: DeviceEvent) -> None:
@@ -123,74 +90,131 @@ class PadTags:
         self._tell()
 
     def _take(self, tags: tuple[PadTag, ...]) -> None:
-        policy = self._policy()
-        read = (read_tag(tag, policy, self._owner_of, self._pair) for tag in tags)
-        self.items = tuple(item for item in read if item is not None)
+        self.tags = tags
+        self.read = tuple(self._tagmap.read(tag, self.pair) for tag in tags)
         self._seen.set()
+        self._mend_what_waits()
+
+    def refresh(self) -> None:
+        """Understand the tags that lie here anew: whose one is was said just now."""
+        self._take(self.tags)
+        self._tell()
 
     def _tell(self) -> None:
         for changed in self._listeners:
             changed()
 
+    def _queue_changed(self) -> None:
+        self._mend_what_waits()
+        self._tell()
+
+    # --- what lies here ---
+
+    @property
+    def items(self) -> tuple[TagItem, ...]:
+        """Every tag but readers' cards, which people leave on a pad and which are nobody's item."""
+        return tuple(item for item in self.read if item.code != READER_CARD)
+
     @property
     def put_back(self) -> tuple[ItemKey, ...]:
-        """Items whose tag is not finished, oldest first."""
-        now = self._now()
-        for key in [key for key, wanted in self._wanted.items() if now - wanted.since > REPAIR_MS]:
-            del self._wanted[key]
-        return tuple(self._wanted)
+        """Items of the branch whose tags are not finished, oldest first."""
+        return tuple(entry.key for entry in self._repairs.waiting())
+
+    def sets(self) -> dict[ItemKey, ItemSet]:
+        """Every item on the pad with its parts, in the order of its tags."""
+        return sets_of(self.read)
 
     def on_pad(self) -> tuple[ItemKey, ...]:
         """Every item on the pad, once, in the order of its tags."""
-        return tuple(dict.fromkeys(item.key for item in self.items if item.key is not None))
+        return tuple(dict.fromkeys(item.key for item in self.read if item.key is not None))
 
     def secured(self, key: ItemKey) -> bool | None:
-        """Whether the item's tag says "in stock": None where it is not on the pad or its AFI is foreign."""
-        states = [item.secured for item in self.items if item.key == key]
-        return states[0] if states and len(set(states)) == 1 else None
+        """Whether the item's tags say "in stock": None where it is not on the pad, or they differ or say neither."""
+        found = self.sets().get(key)
+        return found.secured if found is not None else None
 
     async def fresh(self) -> tuple[ItemKey, ...]:
         """Take an inventory now and give the items on the pad; raises `DeviceOffline`."""
-        self._take(await self._pad.read())
+        self._take(await self.pad.read())
         self._tell()
         return self.on_pad()
 
-    async def set_secured(self, key: ItemKey, secured: bool) -> bool:
+    # --- switching ---
+
+    async def set_secured(self, key: ItemKey, secured: bool, tags: Iterable[TagItem] = ()) -> bool:
         """Write the security state of every tag of an item and read it back; gives whether all of them took it.
 
-        Call only after the loan or return is durable. What failed is queued and told as TAG_WRITTEN with ok 0.
+        Call only after the loan or return is durable. ``tags`` are those that the transaction saw: one that was pulled away since
+        is waited for. What failed is queued and told as TAG_WRITTEN with ok 0.
         """
         async with self._writing:
-            return await self._write(key, secured)
+            return await self._write(key, _Wish(secured), tags)
 
-    async def _write(self, key: ItemKey, secured: bool) -> bool:
-        afi = self._pair.secured if secured else self._pair.on_loan
-        uids = [item.uid for item in self.items if item.key == key]
-        reason = "" if uids else "NO_TAG"
-        after: dict[str, bool | None] = {}
-        for uid in uids:
-            try:
-                written = await self._pad.write_afi(uid, afi)
-            except DeviceOffline:
-                reason = "OFFLINE"
-                continue
-            if written.after is not None:
-                after[uid] = {"secured": True, "on_loan": False}.get(self._pair.state(written.after))
-            if not written.ok:
-                reason = written.reason or "NOT_VERIFIED"
-        self.items = tuple(
-            TagItem(item.uid, item.key, after[item.uid], item.code) if item.uid in after else item
-            for item in self.items
-        )
-        before = self._wanted.pop(key, None)
+    async def undo(self, key: ItemKey, tags: Iterable[TagItem] = ()) -> bool:
+        """Put back exactly what stood on an item's tags before they were unsecured; what was not read then is secured.
+
+        Call only after it is durable that the loan did not come about.
+        """
+        async with self._writing:
+            return await self._write(key, _Wish(secured=True, restore=True), tags)
+
+    async def _write(self, key: ItemKey, wish: _Wish, seen: Iterable[TagItem] = ()) -> bool:
+        here = {item.uid: item for item in (*seen, *self.read) if item.key == key}
+        priors = self._repairs.priors(key)
+        results: dict[str, SecurityWrite] = {}
+        for uid in here:
+            results[uid] = await self._switch(uid, wish, priors.get(uid))
+        self._note(results)
+        before = self._repairs.get(key)  # asked after the writes: another pad may have mended a part meanwhile
+        if not wish.secured:
+            first = {uid: done.before for uid, done in results.items() if done.before != Security()}
+            self._repairs.switched(key, first)
+            priors = self._repairs.priors(key)
+        waiting = _still_waiting(here, results, before, wish, priors)
+        reason = next((tag.reason for tag in waiting.values() if not tag.done), "" if waiting else "NO_TAG")
         if reason:
-            since = before.since if before is not None and before.secured == secured else self._now()
-            self._wanted[key] = _Wanted(secured, since, reason)
-            self._start_mending()
-        if before is None or (before.secured, before.reason) != (secured, reason):
-            await self._record(key, secured, reason)
+            same = before is not None and (before.secured, before.restore) == (wish.secured, wish.restore)
+            since = before.since if before is not None and same else self._now()
+            entry = Repair(key, wish.secured, since, reason, self.device, wish.restore, waiting)
+            await self._repairs.put(entry)
+            self._mend_what_waits()
+        else:
+            if wish.secured:
+                self._repairs.forget(key)
+            await self._repairs.end(key)
+        told = (before.secured, before.restore, before.reason) if before is not None else None
+        if told != (wish.secured, wish.restore, reason):
+            await self._record(key, self._says(wish, results), reason)
         self._tell()
         return not reason
+
+    async def _switch(self, uid: str, wish: _Wish, prior: Security | None) -> SecurityWrite:
+        try:
+            if wish.restore and prior is not None:
+                return await self.pad.restore(uid, prior)
+            return await self.pad.secure(uid, wish.secured)
+        except DeviceOffline:
+            return SecurityWrite(uid, Security(), Security(), False, "OFFLINE")
+
+    def _note(self, results: dict[str, SecurityWrite]) -> None:
+        """What the tags say now, as far as it was read back."""
+        said = {uid: self.meaning(done.after) for uid, done in results.items() if done.after != Security()}
+        self.read = tuple(replace(item, secured=said[item.uid]) if item.uid in said else item for item in self.read)
+
+    def meaning(self, state: Security) -> bool | None:
+        """Whether a security state is the site's "in stock"; None where it is neither of the pair."""
+        if state.epc is not None:
+            bank = bytes.fromhex(state.epc)
+            return secured_of(int.from_bytes(bank[:2], "big"), bank[2:], self.pair) if len(bank) > 2 else None
+        if state.afi is None:
+            return state.eas
+        secured = {"secured": True, "on_loan": False}.get(self.pair.state(state.afi))
+        return True if state.eas and secured is False else secured  # either of them sounds the gate
+
+    def _says(self, wish: _Wish, results: dict[str, SecurityWrite]) -> bool:
+        """What a record says the tags were to become: for one put back as it was, what that was."""
+        states = [self.meaning(done.after) for done in results.values() if done.ok]
+        return states[0] if wish.restore and states and states[0] is not None else wish.secured
 
     async def _record(self, key: ItemKey, secured: bool, reason: str) -> None:
         self._metrics.tags_written.labels(self._metrics.library, self.device, reason or "OK").inc()
@@ -203,14 +227,19 @@ class PadTags:
             # The loan itself is durable already; what the tag says can be read from the tag again.
             log.error("pad %s: a tag write was not recorded: %s", self.device, error.code)
 
-    def _start_mending(self) -> None:
-        if self._mending is None or self._mending.done():
+    # --- mending ---
+
+    def _waiting_here(self) -> list[Repair]:
+        return [entry for entry in self._repairs.waiting() if self._can_help(entry)] if self.read else []
+
+    def _mend_what_waits(self) -> None:
+        if (self._mending is None or self._mending.done()) and self._waiting_here():
             self._mending = asyncio.get_running_loop().create_task(self._mend(), name=f"mend-{self.device}")
 
     async def _mend(self) -> None:
-        """Try again while anything waits: at once when the pad sees something new, else with growing pauses."""
+        """Try again while anything that waits lies here: at once when the pad sees something new, else with growing pauses."""
         pause_s = FIRST_PAUSE_S
-        while waiting := self.put_back:
+        while self._waiting_here():
             try:
                 async with asyncio.timeout(pause_s):
                     await self._seen.wait()
@@ -218,14 +247,39 @@ class PadTags:
             except TimeoutError:
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
             self._seen.clear()
-            for key in waiting:
+            for entry in self._waiting_here():
                 async with self._writing:
-                    wanted = self._wanted.get(key)  # a return meanwhile may want the contrary, or it is done
-                    if wanted is not None and key in self.on_pad():
-                        await self._write(key, wanted.secured)
+                    now = self._repairs.get(entry.key)  # a return meanwhile may want the contrary, or it is done
+                    if now is not None and self._can_help(now):
+                        await self._write(now.key, _Wish(now.secured, now.restore))
+
+    def _can_help(self, entry: Repair) -> bool:
+        """Whether a tag lies here that still waits, or one nobody has seen yet."""
+        mine = {item.uid for item in self.read if item.key == entry.key}
+        return any(uid not in entry.tags or not entry.tags[uid].done for uid in mine)
 
     async def close(self) -> None:
         """End mending."""
         if self._mending is not None:
             self._mending.cancel()
             await asyncio.gather(self._mending, return_exceptions=True)
+
+
+def _still_waiting(
+    here: dict[str, TagItem], results: dict[str, SecurityWrite], before: Repair | None, wish: _Wish, priors: dict[str, Security]
+) -> dict[str, Waiting]:  # fmt: skip
+    """Every tag of the item and whether it took the state: those written now, and those known from before that lie elsewhere.
+
+    A tag that lay elsewhere when the wish was another one has to take the new one as well.
+    """
+    waiting = {}
+    for uid, item in here.items():
+        done = results[uid]
+        why = "" if done.ok else done.reason or "NOT_VERIFIED"
+        waiting[uid] = Waiting(item.part, priors.get(uid), done.ok, why)
+    if before is not None:
+        same = (before.secured, before.restore) == (wish.secured, wish.restore)
+        for uid, tag in before.tags.items():
+            if uid not in waiting:
+                waiting[uid] = tag if same else replace(tag, done=False, reason=tag.reason or "NO_TAG")
+    return waiting

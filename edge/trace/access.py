@@ -50,14 +50,15 @@ def is_loopback(host: str) -> bool:
 
 
 class Access:
-    """Decides each request. ``token`` None: loopback only. ``host`` is where the edge listens. ``ticks`` counts seconds.
+    """Decides each request. ``token`` None: loopback only. ``host`` is where the edge listens. ``ticks`` counts seconds. ``cookie``
+    is the name of its session: pages with another path have another.
 
     Raises ValueError for a token that is too short.
     """
 
     def __init__(
         self, token: str | None, host: str, *, ticks: Callable[[], float] = time.monotonic,
-        new_session: Callable[[], str] = lambda: secrets.token_urlsafe(32),
+        new_session: Callable[[], str] = lambda: secrets.token_urlsafe(32), cookie: str = COOKIE,
     ) -> None:  # fmt: skip
         if token is not None and len(token) < LEAST_TOKEN:
             raise ValueError(f"the token of the trace has at least {LEAST_TOKEN} characters")
@@ -65,6 +66,7 @@ class Access:
         self._host = host
         self._ticks = ticks
         self._new_session = new_session
+        self._cookie = cookie
         self._sessions: dict[bytes, float] = {}
         self._failures: deque[float] = deque(maxlen=_MOST_FAILURES)
 
@@ -82,7 +84,7 @@ class Access:
         if scheme.lower() == "bearer" and given:
             self._same(given.strip())
             return
-        session = request.cookies.get(COOKIE, "")
+        session = request.cookies.get(self._cookie, "")
         until = self._sessions.get(_digest(session)) if session else None
         if until is None or until < self._ticks():
             raise NotForYou("TOKEN_NEEDED", 401)

@@ -16,7 +16,7 @@ class SimTag:
     """One tag; it keeps what is written to it.
 
     ``uid`` is 16 upper-case hex digits, ``dsfid`` and ``afi`` 0..255, ``blocks`` the user memory. ``eas`` is the chip
-    maker's security bit. A locked AFI can no longer be changed.
+    maker's security bit. A locked AFI, DSFID or block (``locked``, by number) can no longer be changed.
     """
 
     uid: str
@@ -27,6 +27,8 @@ class SimTag:
     afi_locked: bool = False
     ic: int = 0x01
     writes: int = 0
+    dsfid_locked: bool = False
+    locked: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         if len(self.uid) != 16 or not set(self.uid) <= set("0123456789ABCDEF"):

@@ -19,12 +19,23 @@ from firmware_sim.branch_client import SimBranchError
 from firmware_sim.kiosk.kiosk import LoginFailed
 from firmware_sim.kiosk.link import KioskOffline
 from firmware_sim.players.branch import BranchLife
+from firmware_sim.players.drop import DropError
 from firmware_sim.players.kiosk_page import KioskPageError
 from firmware_sim.players.stats import Stats
 from firmware_sim.players.world import World
 from firmware_sim.pty import LineError
 
-_TROUBLE = (OSError, EOFError, KioskOffline, KioskPageError, LineError, LoginFailed, SimBranchError, TimeoutError)
+_TROUBLE = (
+    DropError,
+    OSError,
+    EOFError,
+    KioskOffline,
+    KioskPageError,
+    LineError,
+    LoginFailed,
+    SimBranchError,
+    TimeoutError,
+)
 
 
 async def _again(
@@ -45,7 +56,8 @@ async def _again(
 def _acts(life: BranchLife) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
     """What goes on at a branch side by side, by name."""
     checks = [(f"self_check_{user}", partial(life.self_check, user)) for user in life.kiosks]
-    return [("gate", life.gate), *checks, ("pad_kiosk", life.pad_kiosk), ("courier", life.courier)]
+    drop = [("book_drop", life.book_drop)] if life.has_drop else []
+    return [("gate", life.gate), *checks, ("pad_kiosk", life.pad_kiosk), *drop, ("courier", life.courier)]
 
 
 async def _play(plan_path: Path) -> None:

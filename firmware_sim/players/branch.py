@@ -12,6 +12,8 @@ from typing import Any
 
 from firmware_sim.branch_client import SimBranchClient
 from firmware_sim.kiosk import SimKiosk, SimKioskSession, accent_of, place_of
+from firmware_sim.players import drop
+from firmware_sim.players.gates import GateWalks, through_security
 from firmware_sim.players.kiosk_page import KioskPage
 from firmware_sim.players.stats import Stats
 from firmware_sim.players.world import Book, Person, World
@@ -54,7 +56,10 @@ class BranchLife:
         self.stats = stats
         self._speed = speed
         self._control: int = branch["control"]
+        self._edge: str = branch["edge"]
         self._page = KioskPage(branch["edge"])
+        self._machines = frozenset(branch["devices"])
+        self._gates = GateWalks(branch["gates"], self._devices, self.library, world.rng)
         self.kiosks = {
             kiosk["user"]: kiosk_of(kiosk, f"self-check {at}") for at, kiosk in enumerate(branch["kiosks"], 1)
         }
@@ -95,15 +100,46 @@ class BranchLife:
         stray = rng.random() < STRAY_CARD
         direction = "OUT" if person.inside == self.id and rng.random() < 0.7 else "IN"
         card = f"04{rng.getrandbits(48):012X}" if stray else person.card
-        seen = await (await self._devices()).tap(card, direction)
+        gate = self._gates.choose(person)
+        seen = await self._gates.walk(gate, card, direction)
         self.stats.counts["taps"] += 1
-        if seen.opened:
-            self.stats.counts["gate_opened"] += 1
-            self.stats.tap_ms.append(seen.ms)
-            if not stray:
-                person.inside = self.id if direction == "IN" else None
-        else:
+        self.stats.counts[f"taps_{gate['how']}"] += 1
+        if not seen.opened:
             self.stats.counts["gate_stayed_closed"] += 1
+            return
+        self.stats.counts["gate_opened"] += 1
+        if seen.ms is not None:
+            self.stats.tap_ms.append(seen.ms)
+        if seen.through and not stray:
+            if "eas1" in self._machines:
+                heard = await through_security(await self._devices(), "eas1", person, direction, self.world)
+                self.stats.counts["security_alarms"] += bool(heard)
+            person.inside = self.id if direction == "IN" else None
+
+    # --- the book drop ---------------------------------------------------------------------------------------------
+
+    @property
+    def has_drop(self) -> bool:
+        """Whether this branch has a book drop with an antenna."""
+        return drop.DEVICE in self._machines
+
+    async def book_drop(self) -> None:
+        """Somebody puts a book with a UHF label into the drop."""
+        await asyncio.sleep(self._pause(6.0))
+        person = next((one for one in self.world.people if any(book.tag.uhf for book in one.bag)), None)
+        if person is None:
+            return
+        book = next(book for book in person.bag if book.tag.uhf)
+        person.bag.remove(book)
+        try:
+            row = await drop.put_in(await self._devices(), self._edge, book)
+        except BaseException:
+            person.bag.append(book)
+            raise
+        self.stats.counts["dropped"] += 1
+        if row is None:
+            self.stats.counts["drop_timeouts"] += 1
+        self._after_return(book, row is not None, row["dest"] if row else None, person)
 
     # --- self-check over SIP2 --------------------------------------------------------------------------------------
 
@@ -185,14 +221,17 @@ class BranchLife:
         await asyncio.sleep(self._pause(6.0))
         rng = self.world.rng
         person = self.world.borrower(BRINGS_BACK)
-        if person.bag and rng.random() < 0.8:
-            books = [person.bag.pop() for _ in range(min(3, len(person.bag)))]
+        readable = [book for book in person.bag if not book.tag.uhf][-3:]
+        if readable and rng.random() < 0.8:
+            books = readable
+            for book in books:
+                person.bag.remove(book)
             try:
                 await self._on_pad(tuple(books), lambda: self._return_on_pad(books, person))
             finally:
                 person.bag.extend(books)
         elif len(person.bag) < MOST_BOOKS:
-            books = self.world.take(self.id, rng.randint(1, 3))
+            books = self.world.take(self.id, rng.randint(1, 3), for_pad=True)
             try:
                 await self._on_pad(tuple(books), lambda: self._borrow_on_pad(books, person))
             finally:
@@ -202,14 +241,13 @@ class BranchLife:
     async def _on_pad(self, books: tuple[Book, ...], action: Callable[[], Awaitable[None]]) -> None:
         devices = await self._devices()
         for book in books:
-            blocks = book.blocks(self.world.isil[book.owner])
-            await devices.place(book.uid, dsfid=0x3E, afi=book.afi, blocks=blocks)
+            await devices.place(afi=book.afi, device="pad1", **book.tag.hf(book.item_no))
         try:
             await self._settled(len(books))
             await action()
         finally:
             for book in books:
-                lifted = await devices.lift(book.uid)
+                lifted = await devices.lift(book.tag.uid, device="pad1")
                 if lifted is not None:
                     book.afi = lifted
 

@@ -7,7 +7,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from protocols.iso28560 import encode_part3, pad_to_blocks
+from protocols.iso28560.content import TagContent, TagFormat
+from protocols.iso28560.encode import image_of
+from protocols.iso28560.image import TagImage
 
 CASES_AT_KIOSK = 0.30
 """Share of people at a kiosk who stand for a refusal."""
@@ -34,19 +36,46 @@ class Book:
     item_no: str
     item_type: str
     home: str
-    uid: str
+    tag: Tag
     at: str | None = None
     afi: int = 0x07
 
-    def blocks(self, isil: str) -> str:
-        """User memory of its tag, hex: ISO 28560-3 by the real codec."""
-        block = encode_part3(self.item_no, isil, usage=1, parts=1, part=1, size=34)
-        return pad_to_blocks(block, block_size=4, block_count=9).hex().upper()
 
+@dataclass(slots=True)
+class Tag:
+    """The chip in a book and what stands on it: the library's own format, written by the real codec.
 
-def uid_of(number: int) -> str:
-    """A chip number as an ISO 15693 chip of NXP has it: E0 04 01, then the serial."""
-    return f"E00401{(number * 2_654_435_761) & 0xFFFFFFFFFF:010X}"
+    ``uid`` is the chip's number (TID on UHF), ``owner`` the owner as written, "" where it is not. ``pc`` and ``epc`` of a UHF tag
+    change when its security is switched.
+    """
+
+    uid: str
+    form: TagFormat
+    owner: str
+    pc: int = 0
+    epc: str = ""
+
+    @property
+    def uhf(self) -> bool:
+        """Whether it is read by UHF antennas alone."""
+        return self.form in ("28560-4", "gaoxiao")
+
+    def image(self, item_no: str) -> TagImage:
+        """Its bytes as they left the library that encoded it."""
+        return image_of(TagContent(self.form, item_no, self.owner), self.form, tid=self.uid if self.uhf else None)
+
+    def hf(self, item_no: str) -> dict[str, Any]:
+        """How it is laid on a pad; the AFI is the book's."""
+        image = self.image(item_no)
+        return {"uid": self.uid, "dsfid": image.dsfid, "blocks": image.data.hex().upper()}
+
+    def laid(self, item_no: str) -> dict[str, Any]:
+        """How a UHF tag is laid before an antenna."""
+        image = self.image(item_no)
+        if not self.epc:
+            assert image.pc is not None
+            self.pc, self.epc = image.pc, image.epc.hex().upper()
+        return {"tid": self.uid, "pc": self.pc, "epc": self.epc, "user": image.data.hex().upper()}
 
 
 class World:
@@ -54,15 +83,15 @@ class World:
 
     def __init__(self, plan: dict[str, Any], rng: random.Random) -> None:
         self.rng = rng
-        self.isil: dict[str, str] = plan["isil"]
         self.branches: list[str] = [branch["id"] for branch in plan["branches"]]
         self.people = [
             Person(*(row[k] for k in ("library", "reader_no", "pin", "card", "case"))) for row in plan["readers"]
         ]
         self.shelves: dict[str, list[Book]] = defaultdict(list)
         self.crates: dict[str, list[tuple[float, Book]]] = defaultdict(list)
-        for number, row in enumerate(plan["items"]):
-            book = Book(row["owner"], row["item_no"], row["type"], row["branch"], uid_of(number + 1), at=row["branch"])
+        for row in plan["items"]:
+            tag = Tag(**row["tag"])
+            book = Book(row["owner"], row["item_no"], row["type"], row["branch"], tag, at=row["branch"])
             self.shelves[row["branch"]].append(book)
         self._by_case: dict[str, list[Person]] = defaultdict(list)
         for person in self.people:
@@ -82,10 +111,12 @@ class World:
         loaded = [person for person in self.people if person.bag] if self.rng.random() < share else []
         return self.rng.choice(loaded) if loaded else self.somebody(CASES_AT_KIOSK)
 
-    def take(self, branch: str, count: int, *, ordinary: bool = True) -> list[Book]:
-        """Books from a shelf, taken off it."""
+    def take(self, branch: str, count: int, *, ordinary: bool = True, for_pad: bool = False) -> list[Book]:
+        """Books from a shelf, taken off it; ``for_pad``: only those whose tags a kiosk's pad can read."""
         shelf = self.shelves[branch]
-        wanted = [book for book in shelf if not ordinary or book.item_type == "BOOK"]
+        wanted = [
+            book for book in shelf if (not ordinary or book.item_type == "BOOK") and not (for_pad and book.tag.uhf)
+        ]
         taken = self.rng.sample(wanted, min(count, len(wanted)))
         for book in taken:
             shelf.remove(book)

@@ -187,7 +187,17 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "settle.KEEP_FIRST": ("以先到者为准", "the first one stays"),
     "settle.facts": ("后到的事实已说明", "later facts explained it"),
     "settle.hub": ("联盟中心", "the consortium's hub"),
-    "device.gate": ("闸机", "gate"),
+    "device.gate": ("安全门", "security gate"),
+    "device.relay": ("闸机（继电器）", "turnstile (relay)"),
+    "device.zkteco": ("门禁控制器", "door controller"),
+    "device.pcsc": ("读卡器", "cardreader (PC/SC)"),
+    "device.cardserial": ("读卡器（串口）", "cardreader (serial)"),
+    "device.wiegand485": ("读卡器（韦根）", "cardreader (Wiegand)"),
+    "device.barcode": ("条码扫描器", "barcode scanner"),
+    "device.printer": ("凭条打印机", "receipt printer"),
+    "device.3m": ("RFID 读写垫", "RFID pad"),
+    "device.uhfreader18": ("超高频读写器", "UHF reader"),
+    "device.llrp": ("超高频读写器", "UHF reader (LLRP)"),
     "device.osdp": ("闸机读卡器", "gate cardreader"),
     "device.cardreader": ("读卡器", "cardreader"),
     "device.pad": ("RFID 读写垫", "RFID pad"),
@@ -206,6 +216,21 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "event.REFUSED": ("拒绝", "refused"),
     "event.TAG_WRITTEN": ("标签", "tag written"),
     "event.DEVICE": ("设备", "device"),
+    "event.GATE_ALARM": ("安全门报警", "gate alarm"),
+    "event.PEOPLE_COUNTED": ("人数统计", "people counted"),
+    "alarm.NOT_LENT": ("未办理借阅", "not borrowed"),
+    "alarm.UNKNOWN": ("无法核实", "could not be checked"),
+    "alarm.NOT_READABLE": ("标签未读出", "tag not readable"),
+    "alarm.NOT_SECURED": ("在馆文献未上防盗", "in stock, security off"),
+    "alarm.SECURED_LOAN": ("已借出，防盗需修复", "on loan, security needs repair"),
+    "alarm.FOREIGN": ("非联盟文献", "not an item of the consortium"),
+    "alarm.FORCED_OPEN": ("门被强行打开", "door forced open"),
+    "alarm.HELD_OPEN": ("门未关上", "door held open"),
+    "alarm.FIRE": ("消防联动", "fire"),
+    "alarm.PASSED_TWICE": ("一次开门多人通过", "several passed on one opening"),
+    "alarm.DEVICE": ("设备报警", "alarm of the device"),
+    "feed.assumed": ("通过为推定", "passage assumed"),
+    "feed.people": ("进 {in} · 出 {out}", "{in} in · {out} out"),
     "event.BLOCK_SET": ("停权", "blocked"),
     "event.BLOCK_LIFTED": ("解除停权", "block lifted"),
     "event.IN_USE": ("馆内阅览", "read in the library"),
@@ -242,7 +267,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
 }
 """Key → (zh-CN, en)."""
 
-_BROWSER = ("event.", "rel.", "dur.", "feed.", "reader.", "state.", "function.")
+_BROWSER = ("alarm.", "event.", "rel.", "dur.", "feed.", "reader.", "state.", "function.")
 
 
 def pick(wanted: str | None, accept_language: str = "") -> str:

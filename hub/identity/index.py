@@ -1,11 +1,18 @@
 """The index from a library's names to the hub's: (library, srid) → rid and (library, token) → rid and card.
 
 An HMAC cannot be undone, so each library's tokens and srids are written down when a reader or card changes.
+
+At its own library a card is also known by what is left of its number on a line that has no room for all of it (Wiegand 26 and such).
+Where two cards of the library are left with the same, neither is known by it: the token stands in the index with nobody behind it, and
+stays so, as a card that was replaced may still be in somebody's pocket.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,6 +22,11 @@ from hub.identity.readers import ReaderRecord
 from hub.store.chunks import chunks
 from hub.store.engine import execute_rows, insert_new, upsert
 from hub.store.schema import readers, site_readers, site_tokens
+
+_log = logging.getLogger(__name__)
+
+_NOBODY = ""
+"""The rid of a token that several cards would have."""
 
 Holders = dict[str, list[tuple[str, str]]]
 """reader_no → (rid, home) of everybody who has it."""
@@ -42,34 +54,101 @@ async def with_namesakes(conn: AsyncConnection, rids: Iterable[str]) -> set[str]
     return wanted
 
 
-def tokens_at(identity: Identity, org: str, record: ReaderRecord, holders: Holders) -> list[tuple[str, str | None]]:
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What more than one may go by: ``numbers`` with all who have them, ``withheld`` tokens of cut card numbers that nobody gets."""
+
+    numbers: Holders = field(default_factory=dict)
+    withheld: frozenset[str] = frozenset()
+
+
+async def shared_by(conn: AsyncConnection, identity: Identity, records: Iterable[ReaderRecord]) -> Shared:
+    """What these readers share with others; the index must be written already."""
+    found = list(records)
+    cut = [token for record in found for token, _ in cut_tokens(identity, record)]
+    withheld: set[str] = set()
+    for part in chunks(cut):
+        query = select(site_tokens.c.token).where(site_tokens.c.token.in_(part), site_tokens.c.rid == _NOBODY)
+        withheld.update((await conn.execute(query)).scalars())
+    return Shared(await holders_of(conn, (record.reader_no for record in found)), frozenset(withheld))
+
+
+def cut_tokens(identity: Identity, record: ReaderRecord) -> list[tuple[str, str]]:
+    """(token, card's UID) of every cut form of the reader's cards, at their own library."""
+    return [(token, card.uid) for card in record.cards for token in identity.cut_card(record.home, card.uid)]
+
+
+def tokens_at(identity: Identity, org: str, record: ReaderRecord, shared: Shared) -> list[tuple[str, str | None]]:
     """(token, card's UID or None) of every way in which a library may meet the reader."""
     out: list[tuple[str, str | None]] = [(identity.card(org, card.uid), card.uid) for card in record.cards]
     out.append((identity.number(org, f"{record.home}:{record.reader_no}"), None))
-    if bare_number_means(org, holders.get(record.reader_no, [])) == record.rid:
+    if bare_number_means(org, shared.numbers.get(record.reader_no, [])) == record.rid:
         out.append((identity.number(org, record.reader_no), None))
+    if org == record.home:
+        out += [(token, uid) for token, uid in cut_tokens(identity, record) if token not in shared.withheld]
     return out
 
 
 async def reindex(
     conn: AsyncConnection, identity: Identity, orgs: Sequence[str], records: Iterable[ReaderRecord]
-) -> None:
-    """Write down anew how these readers are called at every library. Give namesakes with them."""
+) -> dict[str, int]:
+    """Write down anew how these readers are called at every library. Give namesakes with them.
+
+    Gives, by library, how many cut card numbers several of its cards now turned out to share; they are logged without the numbers.
+    """
     found = list(records)
-    holders = await holders_of(conn, (record.reader_no for record in found))
+    numbers = await holders_of(conn, (record.reader_no for record in found))
     for part in chunks([record.rid for record in found]):
         await conn.execute(delete(site_tokens).where(site_tokens.c.rid.in_(part)))
+    known, fresh = await _contested(conn, identity, found)
     names = [{"org": org, "srid": identity.srid(org, r.rid), "rid": r.rid} for r in found for org in orgs]
-    shown = [
+    shared = Shared(numbers, known | fresh.keys())
+    shown: list[dict[str, Any]] = [
         {"org": org, "token": token, "rid": record.rid, "uid": uid}
         for record in found
         for org in orgs
-        for token, uid in tokens_at(identity, org, record, holders)
+        for token, uid in tokens_at(identity, org, record, shared)
     ]
+    shown += [{"org": org, "token": token, "rid": _NOBODY, "uid": None} for token, org in fresh.items()]
     for names_part in chunks(names):
         await execute_rows(conn, insert_new(conn, site_readers), names_part)
     for shown_part in chunks(shown):
         await execute_rows(conn, upsert(conn, site_tokens), shown_part)
+    return _reported(fresh)
+
+
+async def _contested(
+    conn: AsyncConnection, identity: Identity, records: Iterable[ReaderRecord]
+) -> tuple[frozenset[str], dict[str, str]]:
+    """Cut tokens of these readers' cards that nobody gets: those long known, and those that turn out so now, with their library."""
+    card_of: dict[str, tuple[str, str]] = {}
+    fresh: dict[str, str] = {}
+    for record in records:
+        for token, uid in cut_tokens(identity, record):
+            if card_of.setdefault(token, (record.home, uid))[1] != uid:
+                fresh[token] = record.home
+    known: set[str] = set()
+    for part in chunks(list(card_of)):
+        query = select(site_tokens.c.token, site_tokens.c.rid, site_tokens.c.uid).where(site_tokens.c.token.in_(part))
+        for token, rid, uid in await conn.execute(query):
+            home, mine = card_of[token]
+            if rid == _NOBODY:
+                known.add(token)
+            elif uid != mine:  # the same card with another reader is one card still
+                fresh[token] = home
+    return frozenset(known), {token: home for token, home in fresh.items() if token not in known}
+
+
+def _reported(fresh: Mapping[str, str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for org in fresh.values():
+        counts[org] = counts.get(org, 0) + 1
+    for org, count in sorted(counts.items()):
+        _log.warning(
+            "library %s: %d cut card numbers stand for more than one card; such a card is not known at cardreaders "
+            "that cut (Wiegand 26)", org, count,
+        )  # fmt: skip
+    return counts
 
 
 _CALLED = select(site_readers.c.srid, site_readers.c.rid).where(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from consortium import identity
+from consortium.cards import short_forms
 from consortium.identity import TokenKind
 
 HUB_SITE = "hub"
@@ -40,6 +41,12 @@ class Identity:
     def card(self, org: str, uid: str) -> str:
         """Token of a card at a library; ``uid`` in hex, canonical order."""
         return identity.token(self.key(org), TokenKind.UID, identity.canonical_uid(uid))
+
+    def cut_card(self, org: str, uid: str) -> list[str]:
+        """Tokens of what a cardreader that cuts may send of a card; only of use at the card's own library (domain §1)."""
+        key = self.key(org)
+        forms = short_forms(identity.canonical_uid(uid))
+        return [identity.token(key, TokenKind.CARD_NO, form) for form in forms]
 
     def number(self, org: str, text: str) -> str:
         """Token of a reader's number as typed: ``NUMBER`` or ``ORG:NUMBER``."""

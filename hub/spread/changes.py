@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consortium.bundle import Policy
-from hub.identity.index import holders_of, with_namesakes
+from hub.identity.index import shared_by, with_namesakes
 from hub.identity.keys import Identity
 from hub.identity.readers import load_readers
 from hub.ledger.items import Key, load_items, owners_of
-from hub.spread.rows import Row, item_rows, knows, reader_row, token_rows
+from hub.spread.rows import Row, item_rows, knows, reader_row, token_rows, withheld_rows
 from hub.spread.versions import Committed, raise_versions
 
 
@@ -20,13 +20,14 @@ async def readers_changed(
 ) -> dict[str, list[Row]]:
     """Rows of readers whose card, status or sharing may have changed: tokens too, of namesakes as well."""
     records = await load_readers(conn, await with_namesakes(conn, rids), now)
-    holders = await holders_of(conn, (record.reader_no for record in records.values()))
+    shared = await shared_by(conn, identity, records.values())
     out: dict[str, list[Row]] = {}
     for org in orgs:
         rows = out.setdefault(org, [])
         for record in records.values():
             rows.append(reader_row(policy, identity, org, record))
-            rows += token_rows(policy, identity, org, record, holders)
+            rows += token_rows(policy, identity, org, record, shared)
+            rows += withheld_rows(identity, org, record, shared)
     return out
 
 

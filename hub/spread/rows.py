@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from consortium.bundle import Policy
-from hub.identity.index import Holders, tokens_at
+from hub.identity.index import Shared, cut_tokens, tokens_at
 from hub.identity.keys import Identity
 from hub.identity.readers import ReaderRecord
 from hub.ledger.items import ItemRecord
@@ -29,16 +29,23 @@ def reader_row(policy: Policy, identity: Identity, org: str, record: ReaderRecor
     return ["reader", identity.srid(org, record.rid), record.row(org) if knows(policy, org, record) else None]
 
 
-def token_rows(policy: Policy, identity: Identity, org: str, record: ReaderRecord, holders: Holders) -> list[Row]:
+def token_rows(policy: Policy, identity: Identity, org: str, record: ReaderRecord, shared: Shared) -> list[Row]:
     """The rows of a reader's cards and numbers; a number stands with the newest card."""
     if not knows(policy, org, record):
-        return [["token", token, None] for token, _ in tokens_at(identity, org, record, holders)]
+        return [["token", token, None] for token, _ in tokens_at(identity, org, record, shared)]
     srid = identity.srid(org, record.rid)
     cards = {card.uid: card for card in record.cards}
     return [
         ["token", token, {"srid": srid, **(cards[uid] if uid else record.card).row}]
-        for token, uid in tokens_at(identity, org, record, holders)
+        for token, uid in tokens_at(identity, org, record, shared)
     ]
+
+
+def withheld_rows(identity: Identity, org: str, record: ReaderRecord, shared: Shared) -> list[Row]:
+    """Rows that take back cut card numbers which another card of the library turned out to share: its edges may have them still."""
+    if org != record.home or not shared.withheld:
+        return []
+    return [["token", token, None] for token, _ in cut_tokens(identity, record) if token in shared.withheld]
 
 
 def item_rows(identity: Identity, org: str, record: ItemRecord, owners: Iterable[str]) -> list[Row]:

@@ -21,7 +21,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consortium.bundle import Policy, from_json
-from hub.identity.index import holders_of
+from hub.identity.index import shared_by
 from hub.identity.keys import Identity
 from hub.identity.readers import load_readers
 from hub.ledger.items import first_holds, item_query, item_record, owners_of
@@ -79,11 +79,11 @@ async def _write_rows(conn: AsyncConnection, identity: Identity, org: str, out: 
     rids = list((await conn.execute(query.order_by(readers.c.rid))).scalars())
     for part in chunks(rids):
         records = await load_readers(conn, part, now)
-        holders = await holders_of(conn, (record.reader_no for record in records.values()))
+        shared = await shared_by(conn, identity, records.values())
         for record in records.values():
             if knows(policy, org, record):
                 count += _put(out, [reader_row(policy, identity, org, record)])
-                count += _put(out, token_rows(policy, identity, org, record, holders))
+                count += _put(out, token_rows(policy, identity, org, record, shared))
     return count + await _write_items(conn, identity, org, out)
 
 

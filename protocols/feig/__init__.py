@@ -6,6 +6,21 @@ for frame in pad.receive(chunk):
     reply = decode_reply(InventoryRequest(), frame)
 """
 
+from protocols.feig.buffer import (
+    BufferReply,
+    ClearBufferRequest,
+    ReadBufferExtendedRequest,
+    ReadBufferRequest,
+    RfOutputRequest,
+)
+from protocols.feig.configuration import (
+    ConfigurationReply,
+    InputsReply,
+    InputsRequest,
+    ReadConfigurationRequest,
+    WriteConfigurationRequest,
+)
+from protocols.feig.custom_requests import EasAlarmRequest, LockBlocksRequest, ResetEasRequest, SetEasRequest
 from protocols.feig.device_requests import (
     CpuResetRequest,
     OutputChange,
@@ -16,6 +31,7 @@ from protocols.feig.device_requests import (
     VersionRequest,
 )
 from protocols.feig.frame import ANY_ADDRESS, Form, Frame, Framer
+from protocols.feig.records import TagRecord
 from protocols.feig.replies import (
     Block,
     DoneReply,
@@ -32,10 +48,14 @@ from protocols.feig.replies import (
 from protocols.feig.requests import Request, addressed_to, decode_request, encode_request
 from protocols.feig.status import (
     ADDRESS_ERROR,
+    BUFFER_OVERFLOW,
     DATA_FALSE,
     ISO15693_ERROR,
+    LENGTH_ERROR,
     MORE_DATA,
     NO_TAG,
+    NO_VALID_DATA,
+    NOT_AVAILABLE,
     OK,
     RF_COMMUNICATION,
     RF_WARNING,
@@ -59,10 +79,14 @@ from protocols.feig.tag_requests import (
 __all__ = [
     "ADDRESS_ERROR",
     "ANY_ADDRESS",
+    "BUFFER_OVERFLOW",
     "DATA_FALSE",
     "ISO15693_ERROR",
+    "LENGTH_ERROR",
     "MORE_DATA",
+    "NOT_AVAILABLE",
     "NO_TAG",
+    "NO_VALID_DATA",
     "OK",
     "RF_COMMUNICATION",
     "RF_WARNING",
@@ -71,32 +95,47 @@ __all__ = [
     "WRITE_ERROR",
     "BadRequest",
     "Block",
+    "BufferReply",
+    "ClearBufferRequest",
+    "ConfigurationReply",
     "CpuResetRequest",
     "DoneReply",
+    "EasAlarmRequest",
     "Form",
     "Frame",
     "Framer",
+    "InputsReply",
+    "InputsRequest",
     "InventoryReply",
     "InventoryRequest",
     "InventoryTag",
     "LockAfiRequest",
+    "LockBlocksRequest",
     "OutputChange",
     "ReadBlocksReply",
     "ReadBlocksRequest",
+    "ReadBufferExtendedRequest",
+    "ReadBufferRequest",
+    "ReadConfigurationRequest",
     "ReaderInfoRequest",
     "Reply",
     "Request",
+    "ResetEasRequest",
+    "RfOutputRequest",
     "RfResetRequest",
     "SelectRequest",
+    "SetEasRequest",
     "SetOutputRequest",
     "SetOutputsRequest",
     "StatusError",
     "SystemInformationReply",
     "SystemInformationRequest",
+    "TagRecord",
     "VersionReply",
     "VersionRequest",
     "WriteAfiRequest",
     "WriteBlocksRequest",
+    "WriteConfigurationRequest",
     "WriteDsfidRequest",
     "addressed_to",
     "decode_reply",

@@ -6,11 +6,12 @@ A people counter sits behind it: frame 9F carries a complete advanced frame for 
 
 from dataclasses import dataclass
 
-from protocols.feig.fields import reverse_blocks
 from protocols.feig.frame import Frame
-from protocols.frames import Cursor, Malformed
+from protocols.feig.records import TagRecord, decode_records
+from protocols.frames import LocalFrameError
 
 __all__ = [
+    "ALARM_BLOCK",
     "ALARM_OFF",
     "COUNTER_READ",
     "COUNTER_SET",
@@ -20,6 +21,8 @@ __all__ = [
     "WRITE_CONFIGURATION",
     "CounterFrame",
     "TagRecord",
+    "counter_question",
+    "counter_reply",
     "decode_counter",
     "decode_records",
 ]
@@ -30,57 +33,13 @@ COUNTER_READ, COUNTER_SET = 0x77, 0x78
 ALARM_OFF = bytes.fromhex("020101011E00090F") + bytes(29)
 """Body of [8B] that silences the alarm of an LRB25000: device 02, bank 01, one block of 1E bytes at address 0009."""
 
-_ID, _DATA, _ANTENNA, _TIME, _DATE, _EXTENDED = 0x01, 0x02, 0x10, 0x20, 0x40, 0x80
+ALARM_BLOCK = 9
+"""Configuration block of an LRB25000 that holds its alarm; silent = 0F and zeros, as in `ALARM_OFF`."""
+COUNTER_ADDRESS = 0x01
+_ENVELOPE = b"\x00\x0d\x02"
+"""What stands before the inner frame in all traffic seen: the port behind the gate and, presumably, its time-out."""
 _HOST_ENVELOPE = 3
 _DEVICE_ENVELOPE = 1
-
-
-@dataclass(frozen=True, slots=True)
-class TagRecord:
-    """One tag that passed. `data` are its blocks in their own order; `antenna` None where the gate does not tell.
-
-    `length` counts itself; `rest` holds time, date and what else `TR-DATA1`/`2` announce, not read here.
-    """
-
-    length: int
-    tag_type: int
-    uid: str
-    block_count: int
-    block_size: int
-    data: bytes
-    antenna: int | None
-    rest: bytes = b""
-
-
-def decode_records(body: bytes) -> tuple[int, tuple[TagRecord, ...]]:
-    """Return TR-DATA1 and the records of what follows the status in [22]; raises `FrameError`."""
-    cursor = Cursor(body)
-    kinds = cursor.u8()
-    if kinds & _EXTENDED:
-        cursor.u8()
-    records = []
-    for _ in range(cursor.u16()):
-        length = cursor.u16()
-        if length < 2:
-            raise Malformed("a record's length counts itself")
-        records.append(_record(length, kinds, Cursor(cursor.take(length - 2))))
-    cursor.end()
-    return kinds, tuple(records)
-
-
-def _record(length: int, kinds: int, part: Cursor) -> TagRecord:
-    tag_type, uid, count, size, data, antenna = 0, "", 0, 0, b"", None
-    if kinds & _ID:
-        tag_type, _, id_length = part.u8(), part.u8(), part.u8()
-        uid = part.take(id_length).hex().upper()
-    if kinds & _DATA:
-        count, size = part.u16(), part.u8()
-        if not 1 <= size <= 32:
-            raise Malformed(f"a block of {size} bytes")
-        data = reverse_blocks(part.take(count * size), size)
-    if kinds & _ANTENNA and not kinds & (_TIME | _DATE):
-        antenna = part.u8()
-    return TagRecord(length, tag_type, uid, count, size, data, antenna, part.rest())
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +67,24 @@ def decode_counter(body: bytes) -> CounterFrame:
     if (read_reply or set_request) and len(inner.body) == 17:
         counts = (int.from_bytes(inner.body[9:13], "big"), int.from_bytes(inner.body[13:17], "big"))
     return CounterFrame(inner, from_device, counts)
+
+
+def counter_question(counts: tuple[int, int] | None = None) -> bytes:
+    """Return the body of [9F] that reads the people counter, or sets it to `counts` (in, out)."""
+    if counts is None:
+        inner = Frame(COUNTER_ADDRESS, COUNTER_READ, b"\x00")
+    else:
+        inner = Frame(COUNTER_ADDRESS, COUNTER_SET, bytes(9) + _words(counts))
+    return _ENVELOPE + inner.to_bytes()
+
+
+def counter_reply(command: int, counts: tuple[int, int] | None = None, status: int = 0) -> bytes:
+    """Return the body of [9F] with which the gate passes on its counter's answer to `command` (77 or 78)."""
+    body = bytes((status,)) if counts is None else bytes((status,)) + bytes(8) + _words(counts)
+    return b"\x00" + Frame(COUNTER_ADDRESS, command, body).to_bytes()
+
+
+def _words(counts: tuple[int, int]) -> bytes:
+    if not all(0 <= count <= 0xFFFFFFFF for count in counts):
+        raise LocalFrameError("a counter has four bytes")
+    return b"".join(count.to_bytes(4, "big") for count in counts)

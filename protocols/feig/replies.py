@@ -6,6 +6,21 @@ A reply does not repeat the sub-command, so decoding needs the request. A status
 from dataclasses import dataclass
 from typing import overload
 
+from protocols.feig.buffer import (
+    BufferReply,
+    ClearBufferRequest,
+    ReadBufferExtendedRequest,
+    ReadBufferRequest,
+    RfOutputRequest,
+)
+from protocols.feig.configuration import (
+    ConfigurationReply,
+    InputsReply,
+    InputsRequest,
+    ReadConfigurationRequest,
+    WriteConfigurationRequest,
+)
+from protocols.feig.custom_requests import EasAlarmRequest, LockBlocksRequest, ResetEasRequest, SetEasRequest
 from protocols.feig.device_requests import (
     CpuResetRequest,
     ReaderInfoRequest,
@@ -155,7 +170,8 @@ class ReadBlocksReply:
 class SystemInformationReply:
     """What a tag says about itself: `block_count` 1..256 blocks of `block_size` 1..32 bytes, `ic` its chip.
 
-    MEM-SIZE travels as block size − 1, then block count − 1 (high byte first like all FEIG words; no vector holds it).
+    MEM-SIZE travels as block size, then number of blocks. Tags send both less one, and so do devices that pass them on; the
+    manual (H20800, 7.2.8) says the plain sizes. Library chips have blocks of 4 or 8 bytes, so an odd size byte is the tag's.
     """
 
     dsfid: int
@@ -183,9 +199,11 @@ class SystemInformationReply:
         body = _data_of(frame)
         dsfid = body.u8()
         uid = body.take(8).hex().upper()
-        afi, size, count, ic = body.u8(), (body.u8() & 0x1F) + 1, body.u8() + 1, body.u8()
+        afi, size, count, ic = body.u8(), body.u8() & 0x1F, body.u8(), body.u8()
         body.end()
-        return cls(dsfid, uid, afi, count, size, ic)
+        if size and count and not size & 1:
+            return cls(dsfid, uid, afi, count, size, ic)
+        return cls(dsfid, uid, afi, count + 1, size + 1, ic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +246,16 @@ class DoneReply:
         return cls(_data_of(frame).rest())
 
 
-Reply = InventoryReply | ReadBlocksReply | SystemInformationReply | VersionReply | DoneReply
+Reply = (
+    InventoryReply
+    | ReadBlocksReply
+    | SystemInformationReply
+    | VersionReply
+    | BufferReply
+    | ConfigurationReply
+    | InputsReply
+    | DoneReply
+)
 """Every reply this codec knows."""
 
 DoneRequest = (
@@ -241,6 +268,13 @@ DoneRequest = (
     | RfResetRequest
     | SetOutputsRequest
     | SetOutputRequest
+    | LockBlocksRequest
+    | SetEasRequest
+    | ResetEasRequest
+    | EasAlarmRequest
+    | ClearBufferRequest
+    | RfOutputRequest
+    | WriteConfigurationRequest
 )
 """Requests whose answer is done or not done."""
 
@@ -250,6 +284,10 @@ _BY_REQUEST: dict[type[Request], type[Reply]] = {
     SystemInformationRequest: SystemInformationReply,
     VersionRequest: VersionReply,
     ReaderInfoRequest: VersionReply,
+    ReadBufferRequest: BufferReply,
+    ReadBufferExtendedRequest: BufferReply,
+    ReadConfigurationRequest: ConfigurationReply,
+    InputsRequest: InputsReply,
 }
 
 
@@ -267,6 +305,12 @@ def decode_reply(request: ReadBlocksRequest, frame: Frame) -> ReadBlocksReply: .
 def decode_reply(request: SystemInformationRequest, frame: Frame) -> SystemInformationReply: ...
 @overload
 def decode_reply(request: VersionRequest | ReaderInfoRequest, frame: Frame) -> VersionReply: ...
+@overload
+def decode_reply(request: ReadBufferRequest | ReadBufferExtendedRequest, frame: Frame) -> BufferReply: ...
+@overload
+def decode_reply(request: ReadConfigurationRequest, frame: Frame) -> ConfigurationReply: ...
+@overload
+def decode_reply(request: InputsRequest, frame: Frame) -> InputsReply: ...
 @overload
 def decode_reply(request: DoneRequest, frame: Frame) -> DoneReply: ...
 def decode_reply(request: Request, frame: Frame) -> Reply:

@@ -1,5 +1,20 @@
 """All requests to a FEIG pad in both directions: built by the driver, parsed by the device's twin."""
 
+from protocols.feig.buffer import (
+    ClearBufferRequest,
+    ReadBufferExtendedRequest,
+    ReadBufferRequest,
+    RfOutputRequest,
+)
+from protocols.feig.configuration import InputsRequest, ReadConfigurationRequest, WriteConfigurationRequest
+from protocols.feig.custom_requests import (
+    CUSTOM,
+    EasAlarmRequest,
+    LockBlocksRequest,
+    ResetEasRequest,
+    SetEasRequest,
+    take_manufacturer,
+)
 from protocols.feig.device_requests import (
     CpuResetRequest,
     ReaderInfoRequest,
@@ -40,6 +55,17 @@ Request = (
     | ReaderInfoRequest
     | SetOutputsRequest
     | SetOutputRequest
+    | LockBlocksRequest
+    | SetEasRequest
+    | ResetEasRequest
+    | EasAlarmRequest
+    | ReadBufferRequest
+    | ReadBufferExtendedRequest
+    | ClearBufferRequest
+    | RfOutputRequest
+    | InputsRequest
+    | ReadConfigurationRequest
+    | WriteConfigurationRequest
 )
 """Every request this codec knows."""
 
@@ -60,6 +86,17 @@ _BY_CODE: dict[tuple[int, int | None], type[Request]] = {
         ReaderInfoRequest,
         SetOutputsRequest,
         SetOutputRequest,
+        LockBlocksRequest,
+        SetEasRequest,
+        ResetEasRequest,
+        EasAlarmRequest,
+        ReadBufferRequest,
+        ReadBufferExtendedRequest,
+        ClearBufferRequest,
+        RfOutputRequest,
+        InputsRequest,
+        ReadConfigurationRequest,
+        WriteConfigurationRequest,
     )
 }
 
@@ -76,7 +113,9 @@ def decode_request(frame: Frame) -> Request:
     """
     body = Cursor(frame.body)
     try:
-        sub = body.u8() if frame.command == HOST else None
+        if frame.command == CUSTOM:
+            take_manufacturer(body)
+        sub = body.u8() if frame.command in (HOST, CUSTOM) else None
         kind = _BY_CODE.get((frame.command, sub))
         if kind is None:
             raise BadRequest(

@@ -7,8 +7,11 @@ __all__ = [
     "BUFFER_OVERFLOW",
     "DATA_FALSE",
     "ISO15693_ERROR",
+    "LENGTH_ERROR",
     "MORE_DATA",
+    "NOT_AVAILABLE",
     "NO_TAG",
+    "NO_VALID_DATA",
     "OK",
     "RF_COMMUNICATION",
     "RF_WARNING",
@@ -27,6 +30,8 @@ ADDRESS_ERROR = 0x04
 UNKNOWN_COMMAND = 0x80
 RF_COMMUNICATION = 0x83
 RF_WARNING = 0x84
+LENGTH_ERROR = 0x81
+NOT_AVAILABLE = 0x82
 NO_VALID_DATA = 0x92
 BUFFER_OVERFLOW = 0x93
 MORE_DATA = 0x94
@@ -42,8 +47,8 @@ STATUS_NAMES = {
     0x10: "eeprom-failure",
     0x11: "parameter-range",
     UNKNOWN_COMMAND: "unknown-command",
-    0x81: "length-error",
-    0x82: "command-not-available",
+    LENGTH_ERROR: "length-error",
+    NOT_AVAILABLE: "command-not-available",
     RF_COMMUNICATION: "rf-communication",
     RF_WARNING: "rf-warning",
     NO_VALID_DATA: "no-valid-data",
@@ -51,7 +56,7 @@ STATUS_NAMES = {
     MORE_DATA: "more-data",
     ISO15693_ERROR: "iso15693-error",
 }
-"""Stable names of the statuses; 05, 10, 11, 81, 82 and 92 are general knowledge, the rest is measured."""
+"""Stable names of the statuses; 92 is that of LR devices, the others stand in H20800, annex C, or were measured."""
 
 _AGAIN = frozenset({NO_TAG, WRITE_ERROR, ADDRESS_ERROR, RF_COMMUNICATION, RF_WARNING})
 

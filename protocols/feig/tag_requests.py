@@ -31,11 +31,13 @@ _MODE_ADDRESSED = 0x01
 _MODE_MORE = 0x80
 
 
-def _which(uid: str | None) -> bytes:
+def which(uid: str | None) -> bytes:
+    """Return mode and UID: addressed, or any tag for None."""
     return bytes((_MODE_ANY,)) if uid is None else bytes((_MODE_ADDRESSED,)) + bytes.fromhex(uid)
 
 
-def _take_uid(body: Cursor) -> str | None:
+def take_uid(body: Cursor) -> str | None:
+    """Take mode and UID; raises `BadRequest` for a mode that is neither addressed nor any."""
     mode = body.u8()
     if mode == _MODE_ANY:
         return None
@@ -82,12 +84,12 @@ class ReadBlocksRequest:
 
     def to_body(self) -> bytes:
         """Return the body after the command byte."""
-        return b"\x23" + _which(self.uid) + bytes((self.first, self.count))
+        return b"\x23" + which(self.uid) + bytes((self.first, self.count))
 
     @classmethod
     def take(cls, body: Cursor) -> "ReadBlocksRequest":
         """Parse what follows the sub-command."""
-        return cls(_take_uid(body), body.u8(), body.u8())
+        return cls(take_uid(body), body.u8(), body.u8())
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +119,12 @@ class WriteBlocksRequest:
     def to_body(self) -> bytes:
         """Return the body after the command byte."""
         head = bytes((self.first, self.count, self.block_size))
-        return b"\x24" + _which(self.uid) + head + reverse_blocks(self.data, self.block_size)
+        return b"\x24" + which(self.uid) + head + reverse_blocks(self.data, self.block_size)
 
     @classmethod
     def take(cls, body: Cursor) -> "WriteBlocksRequest":
         """Parse what follows the sub-command."""
-        uid = _take_uid(body)
+        uid = take_uid(body)
         first, count, size = body.u8(), body.u8(), body.u8()
         if not count or not 1 <= size <= 32:
             raise BadRequest(DATA_FALSE, f"{count} blocks of {size} bytes cannot be written")
@@ -142,12 +144,12 @@ class SelectRequest:
 
     def to_body(self) -> bytes:
         """Return the body after the command byte."""
-        return b"\x25" + _which(self.uid)
+        return b"\x25" + which(self.uid)
 
     @classmethod
     def take(cls, body: Cursor) -> "SelectRequest":
         """Parse what follows the sub-command."""
-        return cls(_take_uid(body))
+        return cls(take_uid(body))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +167,12 @@ class WriteAfiRequest:
 
     def to_body(self) -> bytes:
         """Return the body after the command byte."""
-        return b"\x27" + _which(self.uid) + bytes((self.afi,))
+        return b"\x27" + which(self.uid) + bytes((self.afi,))
 
     @classmethod
     def take(cls, body: Cursor) -> "WriteAfiRequest":
         """Parse what follows the sub-command."""
-        return cls(_take_uid(body), body.u8())
+        return cls(take_uid(body), body.u8())
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +188,12 @@ class LockAfiRequest:
 
     def to_body(self) -> bytes:
         """Return the body after the command byte."""
-        return b"\x28" + _which(self.uid)
+        return b"\x28" + which(self.uid)
 
     @classmethod
     def take(cls, body: Cursor) -> "LockAfiRequest":
         """Parse what follows the sub-command."""
-        return cls(_take_uid(body))
+        return cls(take_uid(body))
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,12 +211,12 @@ class WriteDsfidRequest:
 
     def to_body(self) -> bytes:
         """Return the body after the command byte."""
-        return b"\x29" + _which(self.uid) + bytes((self.dsfid,))
+        return b"\x29" + which(self.uid) + bytes((self.dsfid,))
 
     @classmethod
     def take(cls, body: Cursor) -> "WriteDsfidRequest":
         """Parse what follows the sub-command."""
-        return cls(_take_uid(body), body.u8())
+        return cls(take_uid(body), body.u8())
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,9 +232,9 @@ class SystemInformationRequest:
 
     def to_body(self) -> bytes:
         """Return the body after the command byte."""
-        return b"\x2b" + _which(self.uid)
+        return b"\x2b" + which(self.uid)
 
     @classmethod
     def take(cls, body: Cursor) -> "SystemInformationRequest":
         """Parse what follows the sub-command."""
-        return cls(_take_uid(body))
+        return cls(take_uid(body))

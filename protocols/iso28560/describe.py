@@ -10,11 +10,15 @@ from protocols.crc import crc_gen2, crc_ibm3740
 from protocols.iso28560 import gaoxiao, part2, part3, part4
 from protocols.iso28560.code40 import decode_code40
 from protocols.iso28560.compaction import SCHEMES, expand
+from protocols.iso28560.content import TagContent
+from protocols.iso28560.elements import NAMES
 from protocols.iso28560.errors import BadTagCheck, LocalTagError, TagError, UnreadableTag
+from protocols.iso28560.extensions import read_extensions
 from protocols.iso28560.gaoxiao_id import IPC96, IPC128, decode_id
+from protocols.iso28560.image import TagImage
 from protocols.iso28560.rfid501 import decode_mmm_item
 
-__all__ = ["FORMATS", "PIECES", "describe"]
+__all__ = ["FORMATS", "PIECES", "describe", "describe_content", "describe_image"]
 
 Facts = dict[str, object]
 Decoder = Callable[[bytes], Facts]
@@ -56,6 +60,9 @@ def _part3(data: bytes) -> Facts:
     }
     if basic.extensions:
         facts["extensions"] = [[extension.id, extension.payload.hex().upper()] for extension in basic.extensions]
+        elements, _, odd = read_extensions(basic.extensions)
+        facts["elements"] = {NAMES[oid]: value for oid, value in elements}
+        return facts | _divergent(basic.divergences + odd)
     return facts | _divergent(basic.divergences)
 
 
@@ -215,6 +222,31 @@ def describe(data: bytes, form: str | None = None, compaction: int | None = None
         "scheme": SCHEMES[number].name,
         "value": expand(number, data),
     }
+
+
+def describe_content(content: TagContent) -> Facts:
+    """Return what a recognised tag says, whatever its format: the facts of `TagContent`, elements by name."""
+    facts: Facts = {"format": content.format, "pii": content.pii, "owner": content.owner, "usage": content.usage}
+    facts |= {"parts": content.parts, "part": content.part}
+    if content.afi is not None:
+        facts["afi"] = f"{content.afi:02X}"
+    if content.elements:
+        facts["elements"] = {NAMES.get(oid, f"element_{oid}"): value for oid, value in content.elements}
+    if content.own:
+        facts["own"] = dict(content.own)
+    return facts | _divergent(content.divergences)
+
+
+def describe_image(image: TagImage) -> Facts:
+    """Return what is to be written on a chip: `hex` is the user memory (HF) or the user bank (UHF)."""
+    facts: Facts = {"tech": image.tech, "hex": image.data.hex().upper()}
+    if image.tech == "HF":
+        facts |= {"dsfid": f"{image.dsfid:02X}", "block_size": image.block_size, "locks": list(image.locks)}
+    if image.pc is not None:
+        facts |= {"pc": f"{image.pc:04X}", "epc": image.epc.hex().upper()}
+    if image.afi is not None:
+        facts["afi"] = f"{image.afi:02X}"
+    return facts | ({} if image.eas is None else {"eas": image.eas})
 
 
 def _detect(data: bytes) -> Facts:

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-__all__ = ["CONTENT", "NAMES", "OWNER", "PII", "SET_INFO", "USAGE", "Element", "split_set_info"]
+from protocols.iso28560.errors import LocalTagError
+
+__all__ = ["CONTENT", "NAMES", "OWNER", "PII", "SET_INFO", "USAGE", "Element", "octets", "set_info", "split_set_info"]
 
 PII, CONTENT, OWNER, SET_INFO, USAGE = 1, 2, 3, 4, 5
 
@@ -40,13 +42,15 @@ NAMES = {
 class Element:
     """One data set. `value` is text, the OIDs listed (OID 2), or upper-case hex where the application defines the bytes.
 
-    `compaction` 0..7 (ISO/IEC 15962); `pad` = zero bytes after it that align the next element to a block.
+    `compaction` 0..7 (ISO/IEC 15962); `pad` = zero bytes after it that align the next element to a block; `divergence` names how its
+    bytes depart from the standard, mostly empty.
     """
 
     oid: int
     compaction: int
     value: str | tuple[int, ...]
     pad: int = 0
+    divergence: str = ""
 
 
 def split_set_info(value: str) -> tuple[int, int] | None:
@@ -56,3 +60,19 @@ def split_set_info(value: str) -> tuple[int, int] | None:
         return None
     parts, part = int(value[:half]), int(value[half:])
     return (parts, part) if part <= parts else None
+
+
+def set_info(parts: int, part: int) -> str:
+    """Return the set information of piece `part` of `parts`, in as few digits as both need; raises `LocalTagError`."""
+    if not (0 <= part <= parts and 1 <= parts <= 999):
+        raise LocalTagError("set information is a part of at most 999 parts")
+    width = len(str(parts))
+    return f"{parts}{part:0{width}d}"
+
+
+def octets(value: str) -> bytes:
+    """Return the bytes of an element that is given as hex; raises `LocalTagError`."""
+    try:
+        return bytes.fromhex(value)
+    except ValueError:
+        raise LocalTagError("an element of octets is given as hex") from None

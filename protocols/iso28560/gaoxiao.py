@@ -1,6 +1,6 @@
 """The university consortium format (高校联盟) on a UHF tag: the EPC after its PC, and the user bank.
 
-EPC: byte 0 = bit 7 lent, bits 6-4 reserved, sort code; byte 1 = bits 7-6 id encoding, bits 5-0 version - 1; bytes 2-3 content
+EPC: byte 0 = bit 7 lent, bits 6-5 reserved, sort code; byte 1 = bits 7-6 id encoding, bits 5-0 version - 1; bytes 2-3 content
 parameter; then the identifier. The text gives the sort code five bits, software four: write at most 15.
 User bank: 6-bit OID, 10-bit length, data; 00 ends. The OIDs are not those of ISO 28560.
 """
@@ -29,6 +29,7 @@ __all__ = [
     "encode_set_info",
     "encode_usage",
     "encode_user_bank",
+    "read_user_bank",
 ]
 
 CONTENT_OIDS = (3, 4, 5, 6, 11, 12, 14, 15, 16, 24, 26, 27, 28, 29, 30, 31)
@@ -81,12 +82,12 @@ def decode_epc(data: bytes) -> UniversityTag:
     """Return what the EPC payload after the PC says; raises `TagError`."""
     if len(data) < 6:
         raise TagError(f"an EPC of this format has at least 6 bytes, here are {len(data)}")
-    if data[0] & 0x70:
+    if data[0] & 0x60:
         raise TagError("reserved bits are set")
     encoding = data[1] >> 6
     content = data[2] << 8 | data[3]
     pii = decode_id(encoding, data[4:])
-    return UniversityTag(pii, bool(data[0] & 0x80), data[0] & 0x0F, encoding, (data[1] & 0x3F) + 1, content)
+    return UniversityTag(pii, bool(data[0] & 0x80), data[0] & 0x1F, encoding, (data[1] & 0x3F) + 1, content)
 
 
 def encode_epc(
@@ -111,18 +112,33 @@ def encode_epc(
 
 def decode_user_bank(data: bytes) -> tuple[tuple[int, bytes], ...]:
     """Return the (OID, data) pairs of the user bank; raises `TagError` where one is cut off or an OID is not of the format."""
+    found, whole = read_user_bank(data)
+    if not whole:
+        raise TagError("an element is cut off")
+    return found
+
+
+def read_user_bank(data: bytes) -> tuple[tuple[tuple[int, bytes], ...], bool]:
+    """Return the whole (OID, data) pairs of the words that were read of a user bank, and whether nothing was cut off.
+
+    Raises `TagError` for an OID that is not of the format or there twice, and for anything but zeros behind the end.
+    """
     found: list[tuple[int, bytes]] = []
     at = 0
     while at + 2 <= len(data) and data[at] >> 2:
         oid, length = data[at] >> 2, (data[at] & 3) << 8 | data[at + 1]
         value = data[at + 2 : at + 2 + length]
-        if oid not in CONTENT_OIDS or len(value) < length or any(oid == other for other, _ in found):
-            raise TagError(f"element {oid} is unknown, cut off or there twice")
+        if oid not in CONTENT_OIDS or any(oid == other for other, _ in found):
+            raise TagError(f"element {oid} is unknown or there twice")
+        if len(value) < length:
+            return tuple(found), False
         found.append((oid, value))
         at += 2 + length
+    if at + 1 == len(data) and data[at]:
+        return tuple(found), False
     if data[at:].strip(b"\x00"):
         raise TagError("something follows the end of the user bank")
-    return tuple(found)
+    return tuple(found), True
 
 
 def encode_user_bank(elements: Sequence[tuple[int, bytes]]) -> bytes:

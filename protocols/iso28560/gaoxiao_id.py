@@ -81,8 +81,8 @@ def _words(data: bytes, count: int) -> list[int]:
 
 def _six(code: int) -> str:
     char = chr(code + 0x30)
-    if not char.isalnum():
-        raise TagError("a packed character is neither letter nor digit")
+    if not ("0" <= char <= "9" or "A" <= char <= "Z"):
+        raise TagError("a packed character is neither capital letter nor digit")
     return char
 
 

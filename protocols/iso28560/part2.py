@@ -7,14 +7,14 @@ on a four-byte block, so that it can be locked alone. Locked for life are by cus
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from protocols.iso28560.compaction import APPLICATION, best_scheme, compact, expand
-from protocols.iso28560.elements import CONTENT, NAMES, OWNER, PII, Element
+from protocols.iso28560.elements import CONTENT, NAMES, OWNER, PII, Element, octets
 from protocols.iso28560.errors import BlankTag, LocalTagError, TagError
-from protocols.iso28560.isil import decode_isil, encode_isil
+from protocols.iso28560.isil import encode_isil, read_isil
 
-__all__ = ["DSFID", "ItemData", "decode_part2", "decode_stream", "encode_part2", "encode_stream"]
+__all__ = ["DSFID", "ItemData", "blocks_of", "decode_part2", "decode_stream", "encode_part2", "encode_stream"]
 
 DSFID = 0x06
 """The DSFID of a tag with no directory and data format 6."""
@@ -25,15 +25,26 @@ _ESCAPE = 15
 _ISIL_OIDS = frozenset({OWNER, 11})
 _MAX_OID = 127
 _MAX_LENGTH = 127
+_MAX_BLOCK = 32
+_BITS = tuple(tuple(bit for bit in range(8) if octet & 0x80 >> bit) for octet in range(256))
 
 
 @dataclass(frozen=True, slots=True)
 class ItemData:
-    """The elements of one tag. `lockable_blocks` has one letter a block: `l` = it belongs to an element that fills whole blocks."""
+    """The elements of one tag; `size` = bytes that they take, up to the end mark."""
 
     elements: tuple[Element, ...]
-    lockable_blocks: str
-    divergences: tuple[str, ...] = ()
+    divergences: tuple[str, ...]
+    size: int
+    _memory: bytes = field(repr=False, compare=False)
+
+    @property
+    def lockable_blocks(self) -> str:
+        """One letter for each block of four bytes: `l` = it belongs to an element that fills whole blocks, else a point."""
+        letters = ["."] * (-(-len(self._memory) // _BLOCK))
+        for at in _own_blocks(self._memory, None, _BLOCK):
+            letters[at] = "l"
+        return "".join(letters)
 
     def named(self) -> dict[str, str]:
         """Return the elements that have a name, without the content parameter."""
@@ -43,8 +54,8 @@ class ItemData:
 def decode_part2(data: bytes) -> ItemData:
     """Return the elements of a tag's user memory; the first must be the item identifier.
 
-    Raises `BlankTag` or `TagError`. A content parameter that lists other elements than there are is the divergence
-    `content-parameter`.
+    Raises `BlankTag` or `TagError`. Divergences: `content-parameter` (it lists other elements than there are), `isil-padding` (an ISIL
+    padded with zeros, as the other alphabets are).
     """
     if not data.strip(b"\x00"):
         raise BlankTag("the tag is blank")
@@ -59,83 +70,102 @@ def decode_part2(data: bytes) -> ItemData:
 def decode_stream(data: bytes) -> ItemData:
     """Return the elements of a data set sequence that may lack OID 1 (the user bank of part 4)."""
     elements: list[Element] = []
-    letters = ["."] * (-(-len(data) // _BLOCK))
+    seen: set[int] = set()
     at = 0
     while at < len(data) and data[at]:
-        start = at
         element, at = _take(data, at)
-        if any(element.oid == other.oid for other in elements):
+        if element.oid in seen:
             raise TagError(f"element {element.oid} is there twice")
+        seen.add(element.oid)
         elements.append(element)
-        if not start % _BLOCK and not at % _BLOCK:
-            letters[start // _BLOCK : at // _BLOCK] = "l" * ((at - start) // _BLOCK)
-    return ItemData(tuple(elements), "".join(letters), tuple(_divergences(elements)))
-
-
-def _divergences(elements: list[Element]) -> Iterator[str]:
-    present = sorted(e.oid for e in elements if e.oid > CONTENT)
-    listed = next((e.value for e in elements if e.oid == CONTENT), None)
-    if present != sorted(listed or ()):
-        yield "content-parameter"
+    seen -= {PII, CONTENT}
+    listed = next((element.value for element in elements if element.oid == CONTENT), ())
+    divergences = tuple([element.divergence for element in elements if element.divergence])
+    if seen != set(listed):
+        divergences += ("content-parameter",)
+    return ItemData(tuple(elements), divergences, at, data)
 
 
 def _take(data: bytes, at: int) -> tuple[Element, int]:
-    def byte(position: int) -> int:
-        if position >= len(data):
-            raise TagError("the data set is cut off")
-        return data[position]
-
-    precursor = data[at]
-    at += 1
-    oid, compaction = precursor & 0x0F, precursor >> 4 & 7
-    if oid == _ESCAPE:
-        oid, at = byte(at) + _ESCAPE, at + 1
-    pad = 0
-    if precursor & _OFFSET:
-        pad, at = byte(at), at + 1
-    length = byte(at)
+    """Return the data set at `at` and where the next begins; raises `TagError`."""
+    try:
+        precursor = data[at]
+        at += 1
+        oid, compaction = precursor & 0x0F, precursor >> 4 & 7
+        if oid == _ESCAPE:
+            oid, at = data[at] + _ESCAPE, at + 1
+        pad = 0
+        if precursor & _OFFSET:
+            pad, at = data[at], at + 1
+        length = data[at]
+    except IndexError:
+        raise TagError("the data set is cut off") from None
     start, end = at + 1, at + 1 + length
     if not oid or oid > _MAX_OID or not length or length > _MAX_LENGTH:
         raise TagError(f"no data set has object identifier {oid} and length {length}")
     if end + pad > len(data):
         raise TagError("the data set is cut off")
-    if data[end : end + pad].strip(b"\x00"):
+    if pad and data[end : end + pad].strip(b"\x00"):
         raise TagError("an element is padded with other bytes than 00")
-    return Element(oid, compaction, _value(oid, compaction, data[start:end]), pad), end + pad
+    return _element(oid, compaction, data[start:end], pad), end + pad
 
 
-def _value(oid: int, compaction: int, data: bytes) -> str | tuple[int, ...]:
-    if oid == CONTENT:
-        if compaction != APPLICATION:
-            raise TagError("the content parameter is a bitmap")
-        return tuple(3 + 8 * i + bit for i, octet in enumerate(data) for bit in range(8) if octet & 0x80 >> bit)
+def _element(oid: int, compaction: int, data: bytes, pad: int) -> Element:
     if compaction != APPLICATION:
-        return expand(compaction, data)
-    return decode_isil(data) if oid in _ISIL_OIDS else data.hex().upper()
+        if oid == CONTENT:
+            raise TagError("the content parameter is a bitmap")
+        return Element(oid, compaction, expand(compaction, data), pad)
+    if oid == CONTENT:
+        listed = tuple([3 + 8 * at + bit for at, octet in enumerate(data) for bit in _BITS[octet]])
+        return Element(oid, compaction, listed, pad)
+    if oid in _ISIL_OIDS:
+        isil, zeros = read_isil(data)
+        return Element(oid, compaction, isil, pad, "isil-padding" if zeros else "")
+    return Element(oid, compaction, data.hex().upper(), pad)
 
 
 def encode_part2(
-    values: Mapping[int, str], *, lock: Collection[int] = (PII,), compactions: Mapping[int, int] | None = None
+    values: Mapping[int, str],
+    *,
+    lockable: Collection[int] = (PII,),
+    compactions: Mapping[int, int] | None = None,
+    block_size: int = _BLOCK,
 ) -> bytes:
     """Return the user memory of a tag for `values` by OID (1 needed; 2 is made here), zero padded to whole blocks.
 
-    Elements in `lock` begin and end on a block: OID 1 at the front, the others at the end. `compactions` overrides the choice for
-    an OID; without it an owner is an ISIL where its characters allow. Raises `LocalTagError`.
+    Elements in `lockable` begin and end on a block of `block_size` bytes (1..32): OID 1 at the front, the others at the end.
+    `compactions` overrides the choice for an OID; without it an owner is an ISIL where its characters allow. Raises `LocalTagError`.
     """
+    if not 1 <= block_size <= _MAX_BLOCK:
+        raise LocalTagError("a block has 1..32 bytes")
     if not values.get(PII):
         raise LocalTagError("an item has an identifier")
-    loose = [oid for oid in sorted(values) if oid != PII and oid not in lock]
-    locked = [oid for oid in sorted(values) if oid != PII and oid in lock]
+    loose = [oid for oid in sorted(values) if oid != PII and oid not in lockable]
+    locked = [oid for oid in sorted(values) if oid != PII and oid in lockable]
     chosen = compactions or {}
-    data = _data_set(PII, *_compacted(PII, values[PII], chosen), at=0, align=PII in lock)
+    data = _data_set(PII, *_compacted(PII, values[PII], chosen), at=0, align=block_size if PII in lockable else 0)
     content = _bitmap(values)
     pieces = [(CONTENT, APPLICATION, content)] if content else []
     pieces += [(oid, *_compacted(oid, values[oid], chosen)) for oid in loose]
     for number, piece in enumerate(pieces, 1):
-        data += _data_set(*piece, at=len(data), align=bool(locked) and number == len(pieces))
+        data += _data_set(*piece, at=len(data), align=block_size if locked and number == len(pieces) else 0)
     for oid in locked:
-        data += _data_set(oid, *_compacted(oid, values[oid], chosen), at=len(data), align=True)
-    return data + bytes(-len(data) % _BLOCK)
+        data += _data_set(oid, *_compacted(oid, values[oid], chosen), at=len(data), align=block_size)
+    return data + bytes(-len(data) % block_size)
+
+
+def blocks_of(data: bytes, oids: Collection[int], block_size: int = _BLOCK) -> tuple[int, ...]:
+    """Return the blocks that the elements `oids` fill alone, in a memory that `encode_part2` made: they may be locked."""
+    return tuple(_own_blocks(data, oids, block_size))
+
+
+def _own_blocks(data: bytes, oids: Collection[int] | None, block_size: int) -> Iterator[int]:
+    at = 0
+    while at < len(data) and data[at]:
+        start = at
+        element, at = _take(data, at)
+        if (oids is None or element.oid in oids) and not start % block_size and not at % block_size:
+            yield from range(start // block_size, at // block_size)
 
 
 def encode_stream(values: Mapping[int, str], compactions: Mapping[int, int] | None = None) -> bytes:
@@ -145,7 +175,7 @@ def encode_stream(values: Mapping[int, str], compactions: Mapping[int, int] | No
     pieces = [(CONTENT, APPLICATION, content)] if content else []
     pieces += [(oid, *_compacted(oid, value, chosen)) for oid, value in sorted(values.items())]
     pieces.sort(key=lambda piece: piece[0])
-    return b"".join(_data_set(*piece, at=0, align=False) for piece in pieces) + b"\x00"
+    return b"".join(_data_set(*piece, at=0, align=0) for piece in pieces) + b"\x00"
 
 
 def _bitmap(oids: Iterable[int]) -> bytes:
@@ -165,22 +195,19 @@ def _compacted(oid: int, value: str, chosen: Mapping[int, int]) -> tuple[int, by
             if scheme == APPLICATION:
                 raise
     if scheme == APPLICATION:
-        try:
-            return APPLICATION, bytes.fromhex(value)
-        except ValueError:
-            raise LocalTagError(f"element {oid} in compaction 0 is given as hex") from None
+        return APPLICATION, octets(value)
     number = best_scheme(value) if scheme is None else scheme
     return number, compact(number, value)
 
 
-def _data_set(oid: int, compaction: int, data: bytes, *, at: int, align: bool) -> bytes:
-    """Return one data set that begins at byte `at`; with `align` it ends on a block, by an offset byte if it must."""
+def _data_set(oid: int, compaction: int, data: bytes, *, at: int, align: int) -> bytes:
+    """Return one data set that begins at byte `at`; with `align` it ends on a block of so many bytes, by an offset byte if it must."""
     if not 1 <= oid <= _MAX_OID or not 1 <= len(data) <= _MAX_LENGTH:
         raise LocalTagError("an element has an identifier of 1..127 and 1..127 bytes of data")
     code = bytes((oid,)) if oid < _ESCAPE else bytes((_ESCAPE, oid - _ESCAPE))
     head = bytes((compaction << 4 | code[0],)) + code[1:]
     plain = head + bytes((len(data),)) + data
-    if not align or not (at + len(plain)) % _BLOCK:
+    if not align or not (at + len(plain)) % align:
         return plain
-    pad = -(at + len(plain) + 1) % _BLOCK
+    pad = -(at + len(plain) + 1) % align
     return bytes((head[0] | _OFFSET,)) + head[1:] + bytes((pad, len(data))) + data + bytes(pad)

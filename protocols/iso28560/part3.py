@@ -7,11 +7,12 @@
     21-33  owner ISIL without its hyphen (11 bytes on a 32-byte tag)
 
 Real tags differ in ways that leave no doubt what they mean. Each is accepted and named in `divergences`:
-`blocks-reversed`, `nibbles-swapped`, `parts-swapped`, `identifier-padding`, `owner-padding`, `extension-bad`.
+`blocks-reversed`, `nibbles-swapped`, `parts-swapped`, `identifier-padding`, `owner-padding`, `owner-hyphen`,
+`extension-bad`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import xor
 from typing import Literal
@@ -19,7 +20,17 @@ from typing import Literal
 from protocols.crc import crc_ibm3740
 from protocols.iso28560.errors import BadTagCheck, BlankTag, LocalTagError, TagError
 
-__all__ = ["DSFID", "BasicBlock", "Extension", "decode_part3", "encode_part3", "pad_to_blocks", "reverse_blocks"]
+__all__ = [
+    "DSFID",
+    "BasicBlock",
+    "Extension",
+    "decode_part3",
+    "encode_part3",
+    "is_part3",
+    "pad_to_blocks",
+    "reverse_blocks",
+    "without_country_hyphen",
+]
 
 DSFID = 0x3E
 """The DSFID of an ISO 28560-3 tag."""
@@ -28,6 +39,8 @@ _VERSION = 1
 _PII = slice(3, 19)
 _OWNER = slice(21, 34)
 _LONG, _SHORT = 34, 32
+_REACH = 36
+"""Whole blocks that the basic block lies in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +75,10 @@ class BasicBlock:
 def reverse_blocks(data: bytes) -> bytes:
     """Return `data` with every block of four bytes reversed; an incomplete last block stays as it is."""
     whole = len(data) & ~3
-    return b"".join(data[at : at + 4][::-1] for at in range(0, whole, 4)) + data[whole:]
+    turned = bytearray(data)
+    for at in range(4):
+        turned[at:whole:4] = data[3 - at : whole : 4]
+    return bytes(turned)
 
 
 def pad_to_blocks(data: bytes, block_size: int = 4, block_count: int = 0) -> bytes:
@@ -76,6 +92,20 @@ def _checked(data: bytes) -> int:
     return crc_ibm3740(data[:19] + tail)
 
 
+def is_part3(data: bytes) -> bool:
+    """Whether the CRC of a basic block agrees, straight or with the blocks reversed."""
+    return _oriented(data) != ""
+
+
+def _oriented(data: bytes) -> Literal["", "straight", "reversed"]:
+    if len(data) < _SHORT:
+        return ""
+    if _checked(data) == data[19] | data[20] << 8:
+        return "straight"
+    turned = reverse_blocks(data[:_REACH])
+    return "reversed" if _checked(turned) == turned[19] | turned[20] << 8 else ""
+
+
 def decode_part3(data: bytes) -> BasicBlock:
     """Return the basic block and the extension blocks of a tag's user memory (32 bytes or more).
 
@@ -84,21 +114,19 @@ def decode_part3(data: bytes) -> BasicBlock:
     """
     if len(data) < _SHORT:
         raise TagError(f"a basic block has at least 32 bytes, here are {len(data)}")
+    way = _oriented(data)
+    if way == "straight":
+        return _interpret(data)
+    if way == "reversed":
+        return _interpret(reverse_blocks(data), "blocks-reversed")
     if not data.strip(b"\x00") or not data.strip(b"\xff"):
         raise BlankTag("the tag is blank")
-    right = _checked(data)
-    if right == data[19] | data[20] << 8:
-        return _interpret(data)
-    turned = reverse_blocks(data)
-    if _checked(turned) == turned[19] | turned[20] << 8:
-        block = _interpret(turned)
-        return replace(block, divergences=("blocks-reversed", *block.divergences))
-    stored = f"{data[20]:02X}{data[19]:02X}"
-    raise BadTagCheck(f"the CRC is {right:04X}, the tag says {stored}", crc=stored, crc_ok=False, right=f"{right:04X}")
+    right, stored = f"{_checked(data):04X}", f"{data[20]:02X}{data[19]:02X}"
+    raise BadTagCheck(f"the CRC is {right}, the tag says {stored}", crc=stored, crc_ok=False, right=right)
 
 
-def _interpret(data: bytes) -> BasicBlock:
-    divergences: list[str] = []
+def _interpret(data: bytes, *found: str) -> BasicBlock:
+    divergences = list(found)
     version, usage = data[0] >> 4, data[0] & 0x0F
     if version != _VERSION and usage == _VERSION:
         version, usage = usage, version
@@ -119,9 +147,11 @@ def _interpret(data: bytes) -> BasicBlock:
         pii, owner = pii_bytes.decode("utf-8"), owner_bytes.decode("ascii")
     except UnicodeDecodeError:
         raise TagError("the identifier is not UTF-8 or the owner not ASCII") from None
+    if without_country_hyphen(owner) != owner:
+        divergences.append("owner-hyphen")
     if not (pii + owner).isprintable():
         raise TagError("the identifier or the owner holds control characters")
-    extensions, sound = _extensions(data[_LONG:])
+    extensions, sound = _extensions(data[_LONG:]) if data[_LONG : _LONG + 1].strip(b"\x00") else ((), True)
     if not sound:
         divergences.append("extension-bad")
     crc = data[19] | data[20] << 8
@@ -158,7 +188,7 @@ def encode_part3(
     code is dropped as the standard says. Extension blocks need `size` 34. Raises `LocalTagError`.
     """
     pii_bytes = pii.encode()
-    owner_bytes = _without_country_hyphen(owner).encode("ascii", "replace")
+    owner_bytes = without_country_hyphen(owner).encode("ascii", "replace")
     room = size - 21
     if not 1 <= len(pii_bytes) <= 16 or not pii.isprintable():
         raise LocalTagError("the identifier must be 1..16 printable bytes of UTF-8")
@@ -183,5 +213,6 @@ def _extension_bytes(extension: Extension) -> bytes:
     return head + bytes((reduce(xor, head + extension.payload),)) + extension.payload
 
 
-def _without_country_hyphen(owner: str) -> str:
+def without_country_hyphen(owner: str) -> str:
+    """Return an ISIL as the basic block holds it: the hyphen after a two-letter country code is dropped."""
     return owner[:2] + owner[3:] if owner[2:3] == "-" and owner[:2].isalpha() else owner

@@ -49,9 +49,11 @@ def decode_mmm_item(data: bytes) -> MmmItem:
 
 
 def _text(data: bytes) -> str:
-    value, _, after = data.partition(b"\x00")
+    value = data.rstrip(b"\x00")
+    if not value:
+        return ""
     text = value.decode("ascii", "replace")
-    if after.strip(b"\x00") or not text.isascii() or not text.isprintable():
+    if not text.isascii() or not text.isprintable():
         raise TagError("a field is not zero padded ASCII")
     return text
 

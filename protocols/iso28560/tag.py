@@ -1,70 +1,18 @@
-"""The one question a pad's driver asks: which item is this? And the AFI pair that says whether it is secured."""
-
-from dataclasses import dataclass, field
-from typing import Literal
+"""The one question a pad's driver asks: which item is this?"""
 
 from protocols.iso28560 import part2, part3
-from protocols.iso28560.elements import OWNER, PII, SET_INFO, USAGE, split_set_info
-from protocols.iso28560.errors import BlankTag, LocalTagError, TagError, UnreadableTag
+from protocols.iso28560.content import DEFAULT_AFI, READER_CARD, AfiPair, AfiState, TagContent, TagFormat
+from protocols.iso28560.dataset import said_by
+from protocols.iso28560.elements import OWNER, PII
+from protocols.iso28560.errors import BlankTag, TagError, UnreadableTag
+from protocols.iso28560.extensions import read_extensions
 from protocols.iso28560.rfid501 import decode_mmm_item
 
 __all__ = ["DEFAULT_AFI", "READER_CARD", "AfiPair", "AfiState", "TagContent", "TagFormat", "decode_tag"]
 
-TagFormat = Literal["28560-2", "28560-3", "28560-4", "gaoxiao", "3m"]
-AfiState = Literal["secured", "on_loan", "foreign"]
-
-READER_CARD = 8
-"""Type of usage of a reader's card; such a tag is no item."""
-
 _MMM_DSFID = 0x00
-
-
-@dataclass(frozen=True, slots=True)
-class AfiPair:
-    """The two AFIs of a site: `secured` = in stock, the gate alarms; `on_loan` = it stays quiet. Default 07 and C2.
-
-    Other pairs in use: 3M D7/DA; some Danish-model software writes 21 as unsecured.
-    """
-
-    secured: int = 0x07
-    on_loan: int = 0xC2
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.secured <= 0xFF and 0 <= self.on_loan <= 0xFF) or self.secured == self.on_loan:
-            raise LocalTagError("an AFI pair is two different bytes")
-
-    def state(self, afi: int) -> AfiState:
-        """Return what `afi` means here; `foreign` = neither of the pair."""
-        return "secured" if afi == self.secured else "on_loan" if afi == self.on_loan else "foreign"
-
-
-DEFAULT_AFI = AfiPair()
-"""The pair that a site has until it says otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class TagContent:
-    """What a tag says about the item that carries it.
-
-    `owner` is the owner institution as written (may be empty: the site decides whose it is). `usage` is the type of usage of
-    ISO 28560-1 or None where the tag has none. `parts`, `part`: number of pieces of the item and which one this is.
-    `divergences` name each way in which the tag departs from its standard.
-    """
-
-    format: TagFormat
-    pii: str
-    owner: str
-    usage: int | None = 1
-    parts: int = 1
-    part: int = 1
-    divergences: tuple[str, ...] = field(default=())
-    afi: int | None = None
-    uid: str | None = None
-
-    @property
-    def is_reader_card(self) -> bool:
-        """Whether this is a reader's card and not an item."""
-        return self.usage == READER_CARD
+_BRANCH = 24
+_MMM_TYPE = 1
 
 
 def decode_tag(blocks: bytes, *, dsfid: int | None, afi: int | None, uid: str | None = None) -> TagContent:
@@ -76,11 +24,14 @@ def decode_tag(blocks: bytes, *, dsfid: int | None, afi: int | None, uid: str | 
     """
     if not blocks.strip(b"\x00") or not blocks.strip(b"\xff"):
         raise BlankTag("the tag is blank")
-    try:
-        return _part3(blocks, dsfid, afi, uid)
-    except TagError:
-        if dsfid == part3.DSFID:
+    if dsfid == part3.DSFID or part3.is_part3(blocks):
+        try:
+            return _part3(blocks, dsfid, afi, uid)
+        except BlankTag:
             raise
+        except TagError:
+            if dsfid == part3.DSFID:
+                raise
     try:
         if dsfid in (None, part2.DSFID):
             return _part2(blocks, afi, uid)
@@ -97,32 +48,44 @@ def decode_tag(blocks: bytes, *, dsfid: int | None, afi: int | None, uid: str | 
 
 def _part3(blocks: bytes, dsfid: int | None, afi: int | None, uid: str | None) -> TagContent:
     basic = part3.decode_part3(blocks)
-    odd = () if dsfid in (None, part3.DSFID) else ("dsfid",)
-    divergences = (*odd, *basic.divergences)
-    return TagContent("28560-3", basic.pii, basic.owner, basic.usage, basic.parts, basic.part, divergences, afi, uid)
+    if not basic.pii:
+        raise BlankTag("the tag was prepared and holds no identifier yet")
+    divergences = basic.divergences
+    if dsfid not in (None, part3.DSFID):
+        divergences = ("dsfid", *divergences)
+    if not basic.extensions:
+        return TagContent(
+            "28560-3", basic.pii, basic.owner, basic.usage, basic.parts, basic.part, divergences, afi, uid
+        )
+    elements, own, more = read_extensions(basic.extensions)
+    divergences += more
+    return TagContent(
+        "28560-3", basic.pii, basic.owner, basic.usage, basic.parts, basic.part, divergences, afi, uid, elements, own
+    )
 
 
 def _part2(blocks: bytes, afi: int | None, uid: str | None) -> TagContent:
     item = part2.decode_part2(blocks)
-    texts = {element.oid: element.value for element in item.elements if isinstance(element.value, str)}
-    divergences = list(item.divergences)
-    parts, part = 1, 1
-    if SET_INFO in texts:
-        found = split_set_info(texts[SET_INFO])
-        if found is None:
-            divergences.append("set-information")
-        else:
-            parts, part = found
+    pii = owner = ""
+    for element in item.elements:
+        if isinstance(element.value, str):
+            if element.oid == PII:
+                pii = element.value
+            elif element.oid == OWNER:
+                owner = element.value
+    if not (pii + owner).isprintable():
+        raise TagError("the identifier or the owner holds control characters")
+    said = said_by(item.elements)
+    divergences = item.divergences + said.divergences
     return TagContent(
-        "28560-2", texts[PII], texts.get(OWNER, ""), _usage(texts.get(USAGE)), parts, part, tuple(divergences), afi, uid
+        "28560-2", pii, owner, said.usage, said.parts, said.part, divergences, afi, uid, said.elements, said.own
     )
-
-
-def _usage(octets: str | None) -> int | None:
-    """Return the main category: the high nibble of the first octet of OID 5 (general knowledge; no vector holds it)."""
-    return int(octets[0], 16) if octets and octets[0] in "0123456789ABCDEF" else None
 
 
 def _mmm(blocks: bytes, afi: int | None, uid: str | None) -> TagContent:
     item = decode_mmm_item(blocks)
-    return TagContent("3m", item.barcode, item.library, None, item.parts, item.part, (), afi, uid)
+    elements = ((_BRANCH, item.branch),) if item.branch else ()
+    own: tuple[tuple[str, str], ...] = (("custom", item.custom),) if item.custom else ()
+    if item.type != _MMM_TYPE:
+        own += (("type", str(item.type)),)
+    return TagContent("3m", item.barcode, item.library, None, item.parts, item.part, (), afi, uid, elements, own)

@@ -9,7 +9,18 @@ from protocols import frames
 from protocols.crc import crc_mcrf4xx
 from protocols.frames import BadCheck, Cursor, FrameError, LocalFrameError, Malformed, Source, decode_exactly
 
-__all__ = ["INFORMATION", "INVENTORY", "NO_TAG", "Frame", "Framer", "SeenTag", "TagReport", "decode_tags", "describe"]
+__all__ = [
+    "INFORMATION",
+    "INVENTORY",
+    "NO_TAG",
+    "Frame",
+    "Framer",
+    "SeenTag",
+    "TagReport",
+    "decode_report",
+    "decode_tags",
+    "describe",
+]
 
 INVENTORY, INFORMATION = 0x01, 0x21
 DONE, TIMEOUT, MORE, FULL = 0x01, 0x02, 0x03, 0x04
@@ -98,13 +109,17 @@ def decode_tags(data: bytes) -> TagReport:
     """
     for modern in (True, False):
         try:
-            return _tags(data, modern=modern)
+            return decode_report(data, modern=modern)
         except FrameError:
             continue
     raise Malformed("the tags do not fill the frame")
 
 
-def _tags(data: bytes, *, modern: bool) -> TagReport:
+def decode_report(data: bytes, *, modern: bool) -> TagReport:
+    """Return the tags of what follows the status, in the form of the 288 family (`modern`) or of the UHFReader18.
+
+    Raises `Malformed` or `Truncated`.
+    """
     body = Cursor(data)
     antenna = body.u8() if modern else None
     tags = []

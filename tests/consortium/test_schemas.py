@@ -84,6 +84,9 @@ def test_an_item_is_an_owner_and_a_number(kind, item):
         (Kind.TAG_WRITTEN, {"ok": 2}), (Kind.TAG_WRITTEN, {"secured": -1}), (Kind.CARD_STATUS, {"status": "STOLEN"}),
         (Kind.CLOCK_CORRECTED, {"first": 0}), (Kind.CLOCK_CORRECTED, {"last": 0}), (Kind.CLOCK_CORRECTED, {"unc": -1}),
         (Kind.CLOCK_CORRECTED, {"offset": 1 << 53}), (Kind.POLICY_PUBLISHED, {"digest": "0" * 63}),
+        (Kind.ENTRY, {"passage": "guessed"}), (Kind.EXIT, {"passage": ""}), (Kind.GATE_ALARM, {"code": "LOUD"}),
+        (Kind.GATE_ALARM, {"antenna": 256}), (Kind.GATE_ALARM, {"item": [HOST]}), (Kind.PEOPLE_COUNTED, {"came": -1}),
+        (Kind.PEOPLE_COUNTED, {"drift": 1 << 31}), (Kind.PEOPLE_COUNTED, {"by": "eye"}),
         (Kind.CHARGE_PAID, {"amount": -1}), (Kind.HOLD_PLACED, {"hold": ""}), (Kind.HOLD_PLACED, {"hold": "x" * 161}),
     ],
 )  # fmt: skip
@@ -98,6 +101,8 @@ def test_what_is_out_of_bounds_is_refused(kind, change):
         (Kind.CHECKOUT, {"basis": ["x" * 64] * 64}), (Kind.CHECKOUT, {"terms": {"x" * 24: (1 << 31) - 1}}),
         (Kind.CHECKOUT, {"override": {"actor": "a", "reason": "r", "codes": ["LIMIT_LENDER"]}}),
         (Kind.RETURN, {"route": {"action": "DESK"}}), (Kind.RETURN, {"route": {"action": "TRANSIT", "dest": "a-1"}}),
+        (Kind.ENTRY, {"passage": "assumed"}), (Kind.EXIT, {"passage": "confirmed"}), (Kind.GATE_ALARM, {"item": [HOST, "1"]}),
+        (Kind.PEOPLE_COUNTED, {"drift": -5}),
         (Kind.IN_USE, {"how": "scan"}), (Kind.CLOCK_CORRECTED, {"offset": 1 - (1 << 53)}), (Kind.HOLD_PLACED, {"hold": "x" * 160}),
     ],
 )  # fmt: skip
@@ -107,8 +112,12 @@ def test_what_is_just_within_bounds_is_taken(kind, change):
 
 def test_who_reads_what():
     assert ITEM_KINDS & VISIT_KINDS == ITEM_KINDS & HOLD_KINDS == VISIT_KINDS & HOLD_KINDS == frozenset()
-    assert {kind for kind in Kind if CLASS_OF[kind] is EventClass.VISIT} == VISIT_KINDS | {Kind.REFUSED}
-    assert {kind for kind in Kind if CLASS_OF[kind] is EventClass.PRESENCE} == {Kind.IN_USE, Kind.DEVICE}
+    assert {kind for kind in Kind if CLASS_OF[kind] is EventClass.VISIT} == VISIT_KINDS | {
+        Kind.REFUSED, Kind.GATE_ALARM,
+    }  # fmt: skip
+    assert {kind for kind in Kind if CLASS_OF[kind] is EventClass.PRESENCE} == {
+        Kind.IN_USE, Kind.DEVICE, Kind.PEOPLE_COUNTED,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", list(Kind))

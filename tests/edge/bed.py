@@ -26,6 +26,7 @@ from consortium import bundle as bundles
 from consortium.agreement import Agreement, PolicyRule, Service
 from consortium.events import Event, Kind, decode
 from consortium.identity import CHAIN_START, TokenKind, canonical_uid, chain, srid, token
+from drivers.base import DriverFactory, load
 from edge.agent import Agent
 from edge.config import AccountConfig, DeviceConfig, EdgeConfig
 from edge.replica import store
@@ -175,8 +176,10 @@ def make_config(data: Path, **more: Any) -> EdgeConfig:
 class Bed:
     """A running agent. ``trusted``: the clock was compared with a hub before."""
 
-    def __init__(self, config: EdgeConfig, *, trusted: bool = True) -> None:
-        self.agent = Agent(config, uniform=lambda: 0.5)
+    def __init__(
+        self, config: EdgeConfig, *, trusted: bool = True, factory: Callable[[str], DriverFactory] = load
+    ) -> None:
+        self.agent = Agent(config, uniform=lambda: 0.5, factory=factory)
         if trusted:
             mono = self.agent.clock.mono()
             self.agent.clock.measure(now_ms(), mono, mono)

@@ -122,7 +122,7 @@ async def test_a_tap_is_heard_by_the_driver_and_opens_while_tags_are_moved(
     async with asyncio.timeout(5):
         while not pad.tags:
             await asyncio.sleep(0.01)
-    assert (await pad.unsecure(UID)).ok
+    assert (await pad.secure(UID, False)).ok
     assert await client.pad() == [{"uid": UID, "dsfid": 0x3E, "afi": 0xC2}]
     assert await client.lift(UID) == 0xC2
     assert await client.lift(UID) is None
@@ -164,6 +164,53 @@ async def test_a_terminated_process_removes_its_links_and_says_nothing(tmp_path:
     assert await asyncio.wait_for(process.wait(), 5) == 0
     assert await process.stderr.read() == b""
     assert os.listdir(tmp_path) == []
+
+
+async def test_more_devices_come_from_a_list_and_are_found_by_name(tmp_path: Path) -> None:
+    listed = [
+        {"name": "gate2", "kind": "osdp", "url": f"pty:{tmp_path}/gate2", "options": {"key": KEY.hex()}},
+        {"name": "pad2", "kind": "feig", "url": f"pty:{tmp_path}/pad2"},
+    ]
+    (tmp_path / "devices.json").write_text(json.dumps(listed))
+    process = await spawn(tmp_path, "--devices", str(tmp_path / "devices.json"))
+    assert process.stdin and process.stdout
+    ready = json.loads(await process.stdout.readline())
+    assert ready["devices"]["pad2"] == f"pty:{tmp_path}/pad2"
+    client = SimBranchClient(ready["control"])
+    await client.connect()
+    await client.place(UID, device="pad2")
+    assert [tag["uid"] for tag in await client.pad(device="pad2")] == [UID]
+    assert await client.pad(device="pad") == []
+    assert set(await client.do("state")) - {"id"} == {"gate", "pad", "gate2", "pad2"}
+    with pytest.raises(SimBranchError) as unknown:
+        await client.do("pad", device="pad3")
+    assert unknown.value.code == "BAD_OPERATION"
+    await client.close()
+    process.stdin.close()
+    assert await asyncio.wait_for(process.wait(), 5) == 0
+    assert os.listdir(tmp_path) == ["devices.json"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "[",
+        '[{"name": "a", "kind": "osdp"}]',
+        '[{"name": "a", "kind": "lion", "url": "pty:/x"}]',
+        '[{"name": "a", "kind": "osdp", "url": "pty:/x", "options": {"colour": "red"}}]',
+        '[{"name": "a", "kind": "osdp", "url": "pty:/x", "options": 3}]',
+        '[{"name": "a", "kind": "feig", "url": "pty:/x"}, {"name": "a", "kind": "feig", "url": "pty:/y"}]',
+    ],
+)
+async def test_a_list_of_devices_that_cannot_be_used_is_one_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "devices.json").write_text(text)
+    process = await spawn(tmp_path, "--devices", str(tmp_path / "devices.json"))
+    assert process.stderr
+    said = (await process.stderr.read()).decode()
+    assert await process.wait() == 2
+    assert said.count("\n") == 1
+    assert os.listdir(tmp_path) == ["devices.json"]
 
 
 async def test_a_taken_control_port_or_link_is_one_sentence_and_nothing_stays(
@@ -211,9 +258,9 @@ async def test_a_scene_plays_in_order_of_time(tmp_path: Path, branch: tuple[SimB
     (tmp_path / "a.toml").write_text(f'[[step]]\nat_s = 0.0\nop = "place"\nuid = "{UID}"\n')
     seen: list[tuple[float, str, Any]] = []
     began = asyncio.get_running_loop().time()
-    steps = load_scene(tmp_path / "a.json", made.stage.operations)
-    await play(steps, made.stage.do, lambda step, result: seen.append((step.at_s, step.operation["op"], result)))
+    steps = load_scene(tmp_path / "a.json", made.place.operations)
+    await play(steps, made.place.do, lambda step, result: seen.append((step.at_s, step.operation["op"], result)))
     assert [(at, op) for at, op, _ in seen] == [(0, "place"), (0.05, "pad"), (0.1, "lift")]
     assert len(seen[1][2]["tags"]) == 1
     assert asyncio.get_running_loop().time() - began >= 0.1
-    assert len(load_scene(tmp_path / "a.toml", made.stage.operations)) == 1
+    assert len(load_scene(tmp_path / "a.toml", made.place.operations)) == 1

@@ -1,4 +1,4 @@
-"""Runs in the fuzzer's environment: libFuzzer over one target, the SIP2 code instrumented. Started by ``tests.fuzz.run``."""
+"""Runs in the fuzzer's environment: libFuzzer over one target, our protocols instrumented. Started by ``tests.fuzz.run``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["protocols.sip2"]):
+with atheris.instrument_imports(include=["protocols"]):
     from tests.fuzz.targets import TARGETS
 
 if __name__ == "__main__":
     target = TARGETS[sys.argv.pop(1)]
-    atheris.Setup(sys.argv, target)
+    atheris.Setup(sys.argv, target.run)
     atheris.Fuzz()

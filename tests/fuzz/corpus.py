@@ -1,30 +1,28 @@
 """The committed corpus: one file a target, an input a line in hex.
 
-Its first inputs come from the vectors. What is kept is minimised: shortest inputs first, each takes a step from line to
-line of the SIP2 code, or ends, as none before it.
+What is kept is minimised: shortest inputs first, each takes a step from line to line of the protocols' code as none before it.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
 
-from protocols.sip2 import guess_encoding, seal
-from tests.fuzz.targets import ENCODINGS
+import protocols
 
-__all__ = ["FOLDER", "inputs", "keep", "minimised", "seeds"]
+__all__ = ["FOLDER", "inputs", "keep", "minimised"]
 
 FOLDER = Path(__file__).parent / "corpus"
-_VECTORS = Path(__file__).parents[1] / "data" / "sip2.jsonl"
-_CHUNK = 200
+_CODE = str(Path(protocols.__path__[0]))
 
 
 def inputs(target: str) -> list[bytes]:
-    """The corpus of a target."""
+    """The corpus of a target; empty where none was kept yet."""
+    if not (FOLDER / f"{target}.hex").exists():
+        return []
     return [bytes.fromhex(line) for line in (FOLDER / f"{target}.hex").read_text("ascii").split()]
 
 
@@ -48,12 +46,12 @@ def minimised(run: Callable[[bytes], None], found: Iterable[bytes]) -> list[byte
 
 
 def _ways(run: Callable[[bytes], None], one: bytes) -> set[tuple[str, int, int]]:
-    """The steps (file, line before, line) in protocols.sip2 that an input takes, and where it makes them often."""
+    """The steps (file, line before, line) in the protocols that an input takes, and where it makes them often."""
     steps: Counter[tuple[str, int, int]] = Counter()
 
     def follow(frame: FrameType, event: str, argument: object) -> Callable[..., object] | None:
         name = frame.f_code.co_filename
-        if "sip2" not in name or "tests" in name:
+        if not name.startswith(_CODE):
             return None
         before = frame.f_lineno
 
@@ -72,35 +70,3 @@ def _ways(run: Callable[[bytes], None], one: bytes) -> set[tuple[str, int, int]]
         sys.settrace(None)
     # Once, twice, a few and many times are different ways, as libFuzzer counts them.
     return {(f"{name} {min(times.bit_length(), 4)}", first, then) for (name, first, then), times in steps.items()}
-
-
-def _frames() -> list[bytes]:
-    frames = []
-    for line in _VECTORS.read_text("utf-8").splitlines():
-        vector = json.loads(line)
-        if "chunks" in vector:
-            frames.append(b"".join(map(bytes.fromhex, vector["chunks"])))
-        else:
-            frames.append(bytes.fromhex(vector["hex"]) if "hex" in vector else vector["text"].encode())
-    return frames
-
-
-def _in_chunks(data: bytes) -> bytes:
-    pieces = [data[at : at + _CHUNK] for at in range(0, len(data), _CHUNK)]
-    return b"".join(bytes([len(piece)]) + piece for piece in pieces)
-
-
-def seeds(target: str) -> list[bytes]:
-    """What fuzzing begins with: every vector, in the shape that the target takes."""
-    frames = _frames()
-    if target == "codec":
-        return [bytes([_choice(frame)]) + frame for frame in frames]
-    if target == "server":
-        login = seal(b"9300CNkiosk1|COsecret|", "0") + b"\r"
-        return [b"\x01" + _in_chunks(login + frame + b"\r" + frame + b"\r\n97AZFEF5\r") for frame in frames]
-    return [bytes([number % 256]) + _in_chunks(frame + b"\r") for number, frame in enumerate(frames)]
-
-
-def _choice(frame: bytes) -> int:
-    name = guess_encoding(frame)
-    return ENCODINGS.index(name) if name in ENCODINGS else 0

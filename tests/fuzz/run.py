@@ -1,4 +1,4 @@
-"""Fuzz SIP2: ``python -m tests.fuzz.run --seconds 600 [--target codec|server|client] [--keep]``.
+"""Fuzz the protocols: ``python -m tests.fuzz.run --seconds 600 [--target NAME] [--keep]``; without a target each in turn.
 
 atheris runs in an environment of its own (``.tongjie/fuzz``, from the hash-pinned lock beside this file). Printed are the
 inputs counted and the coverage reached; exit 1 on a crash, with the input in ``.tongjie/fuzz-crashes/``. ``--keep`` puts
@@ -18,9 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench._environment import ROOT, EnvironmentMissing, environment
-from protocols.sip2.fields import FIELDS
-from protocols.sip2.messages import LAYOUTS
-from tests.fuzz.corpus import inputs, keep, minimised, seeds
+from tests.fuzz.corpus import inputs, keep, minimised
 from tests.fuzz.targets import TARGETS
 
 __all__ = ["Fuzzed", "fuzz", "main"]
@@ -28,7 +26,9 @@ __all__ = ["Fuzzed", "fuzz", "main"]
 LOCK = Path(__file__).parent / "requirements.lock"
 CRASHES = ROOT / ".tongjie" / "fuzz-crashes"
 _LONGEST = 1200
-_KEPT_BYTES = 90_000
+_KEPT = 38_000
+_KEPT_BYTES = {"server": 90_000, "client": 90_000}
+"""Characters of a corpus that is committed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,10 @@ def fuzz(target: str, seconds: int, *, keep_found: bool = False) -> Fuzzed:
     with tempfile.TemporaryDirectory() as folder:
         work, corpus = Path(folder) / "work", Path(folder) / "corpus"
         work.mkdir()
-        _fill(corpus, [*inputs(target), *seeds(target)])
-        words = Path(folder) / "sip2.dict"
-        words.write_text(
-            "".join(f'"{word}"\n' for word in (*LAYOUTS, *FIELDS, "AY0AZ", "2.00", "|", " " * 18)), "ascii"
-        )
+        begin = [*inputs(target), *TARGETS[target].seeds()]
+        _fill(corpus, begin)
+        words = Path(folder) / "words.dict"
+        words.write_text("".join(f'"{_quoted(word)}"\n' for word in TARGETS[target].words), "ascii")
         options = (
             f"-max_total_time={seconds}", f"-max_len={_LONGEST}", f"-dict={words}", "-timeout=10", "-rss_limit_mb=2048",
             "-print_final_stats=1", f"-artifact_prefix={CRASHES}/{target}-",
@@ -71,8 +70,13 @@ def fuzz(target: str, seconds: int, *, keep_found: bool = False) -> Fuzzed:
             print(said[-4000:], file=sys.stderr)
         if keep_found and found.crash is None:
             new = [one.read_bytes() for one in work.iterdir()]
-            keep(target, _fitting(minimised(TARGETS[target], [*inputs(target), *seeds(target), *new])))
+            keep(target, _fitting(minimised(TARGETS[target].run, [*begin, *new]), _KEPT_BYTES.get(target, _KEPT)))
         return found
+
+
+def _quoted(word: bytes) -> str:
+    """A word as libFuzzer's dictionaries write it."""
+    return "".join(f"\\x{byte:02X}" for byte in word)
 
 
 def _fill(folder: Path, found: Sequence[bytes]) -> None:
@@ -81,9 +85,9 @@ def _fill(folder: Path, found: Sequence[bytes]) -> None:
         (folder / f"{number:05d}").write_bytes(one)
 
 
-def _fitting(found: list[bytes]) -> list[bytes]:
-    """The shortest inputs that fit into what is committed."""
-    kept, room = [], _KEPT_BYTES
+def _fitting(found: list[bytes], room: int) -> list[bytes]:
+    """The shortest inputs that fit into ``room`` characters of what is committed."""
+    kept = []
     for one in sorted(found, key=len):
         room -= 2 * len(one) + 1
         if room < 0:

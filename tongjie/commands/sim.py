@@ -21,6 +21,7 @@ from firmware_sim.stage import StageError
 __all__ = ["register", "sim"]
 
 DEMO_PERIOD_S = 5.0
+KINDS = "feig, 3m, uhfreader18, llrp, pcsc, cardserial, wiegand485, barcode, osdp, relay, zkteco, gate (security gate), printer, kiosk"
 KEY_VARIABLE = "TONGJIE_OSDP_KEY"
 
 
@@ -42,8 +43,13 @@ def fail(message: str) -> typer.Exit:
 
 
 def sim(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="osdp, feig or kiosk.")],
-    url: Annotated[str, typer.Argument(metavar="URL", help="pty:LINK or tcp:HOST:PORT (a kiosk connects there).")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"{KINDS}; and what other packages add.")],
+    url: Annotated[
+        str,
+        typer.Argument(
+            metavar="URL", help="pty:LINK or tcp:HOST:PORT (a kiosk connects there); vpcd:HOST:PORT for pcsc."
+        ),
+    ],
     scene: Annotated[Path | None, typer.Option("--scene", help="JSON or TOML list of steps (at_s, op, …).")] = None,
     key: Annotated[
         str | None, typer.Option("--key", help=f"OSDP key, 32 hex digits; also from {KEY_VARIABLE}.")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from consortium.seal import PolicyKey
+from tongjie.demo.devices import device_toml
 from tongjie.demo.ils import config as ils_config
+from tongjie.demo.tags import ALIASES
 
 if TYPE_CHECKING:
     from tongjie.demo.layout import BranchLayout, Layout
@@ -22,6 +24,7 @@ def edge_toml(layout: Layout, branch: BranchLayout, policy: PolicyKey) -> str:
 
 
 def _head(layout: Layout, branch: BranchLayout, policy: PolicyKey) -> str:
+    aliases = ", ".join(f'"{code}" = "{org}"' for code, org in ALIASES.items())
     return f"""# The demo's edge at {branch.id}.
 mode = "demo"
 node = "{branch.node}"
@@ -36,6 +39,10 @@ policy_keys = ["{policy.public.hex()}"]
 
 [http]
 port = {branch.http_port}
+
+[tags]
+uid_map = "uids.csv"
+aliases = {{ {aliases} }}
 
 [sip2]
 port = {branch.sip2_port}
@@ -86,16 +93,4 @@ def _accounts(layout: Layout, branch: BranchLayout) -> str:
 
 
 def _devices(branch: BranchLayout) -> str:
-    return f"""
-[[devices]]
-id = "{branch.id}-gate1"
-kind = "osdp"
-url = "pty:{branch.osdp_link}"
-[devices.options]
-key = "{branch.osdp_key}"
-
-[[devices]]
-id = "{branch.id}-pad1"
-kind = "feig"
-url = "pty:{branch.feig_link}"
-"""
+    return "".join(device_toml(branch.id, device) for device in branch.devices)

@@ -20,10 +20,12 @@ from firmware_sim.consortium import BRANCHES, build
 from firmware_sim.consortium.policy import PARTNER
 from tongjie.demo.certificates import make_authority, make_certificate
 from tongjie.demo.claim import DemoError, claimed, clear, hold_ports, numbers_of, unwritable
+from tongjie.demo.devices import TCP_DEVICES, DemoDevice, devices_of, sim_file
 from tongjie.demo.edge_toml import edge_toml
 from tongjie.demo.expect import expectations
 from tongjie.demo.ils import IlsLayout, write_seed
 from tongjie.demo.secrets import secret_file
+from tongjie.demo.tags import uid_map
 
 __all__ = [
     "BranchLayout",
@@ -47,9 +49,7 @@ class BranchLayout:
     sip2_port: int
     node: str
     node_token: str
-    osdp_link: Path
-    feig_link: Path
-    osdp_key: str
+    devices: tuple[DemoDevice, ...] = field(repr=False)
     kiosk_password: str
     sorter_password: str
     control: int
@@ -107,6 +107,7 @@ def plan(folder: Path, *, seed: int, speed: float, ports: str) -> Layout:
 def _plan(folder: Path, lock: IO[str], seed: int, speed: float, wanted: list[tuple[int, str]]) -> Layout:
     count = len(BRANCHES)
     further = [(0, "broker"), *[(0, "devices")] * count, *[(0, "SIP2 over TLS")] * count, (0, "ILS"), (0, "ILS's desk")]
+    further += [(0, "a device")] * count * TCP_DEVICES
     numbers, held = hold_ports([*wanted, *further])
     with held:
         try:
@@ -124,7 +125,8 @@ def _draw(folder: Path, lock: IO[str], seed: int, speed: float, numbers: list[in
     count = len(BRANCHES)
     hub, edges, sips = numbers[0], numbers[1 : count + 1], numbers[count + 1 : 2 * count + 1]
     broker, controls = numbers[2 * count + 1], numbers[2 * count + 2 : 3 * count + 2]
-    secure, (ils, desk) = numbers[3 * count + 2 : 4 * count + 2], numbers[4 * count + 2 :]
+    secure, (ils, desk) = numbers[3 * count + 2 : 4 * count + 2], numbers[4 * count + 2 : 4 * count + 4]
+    wires = [numbers[at : at + TCP_DEVICES] for at in range(4 * count + 4, len(numbers), TCP_DEVICES)]
     # Fresh secrets for every run: a demo's are nobody's default.
     branches = [
         BranchLayout(
@@ -134,9 +136,7 @@ def _draw(folder: Path, lock: IO[str], seed: int, speed: float, numbers: list[in
             sip2_port=sips[i],
             node=f"edge-{branch}",
             node_token=secrets.token_hex(32),
-            osdp_link=folder / "dev" / f"{branch}-gate",
-            feig_link=folder / "dev" / f"{branch}-pad",
-            osdp_key=secrets.token_hex(16),
+            devices=devices_of(i, branch, folder / "dev", secrets.token_hex(16), iter(wires[i])),
             kiosk_password=secrets.token_urlsafe(12),
             sorter_password=secrets.token_urlsafe(12),
             control=controls[i],
@@ -185,10 +185,12 @@ def _write_configuration(layout: Layout) -> None:
     ]
     load["api_tokens"] = [{"name": "demo", "token": layout.staff_token, "scopes": ["*"], "library": "*"}]
     secret_file(folder / "consortium.json", json.dumps(load, ensure_ascii=False))
+    secret_file(folder / "uids.csv", uid_map(layout.data["items"]))
     for branch in layout.branches:
         (folder / branch.id).mkdir()
         secret_file(folder / branch.id / "site.key", site_key(master, branch.library).hex())
         secret_file(folder / f"edge-{branch.id}.toml", edge_toml(layout, branch, public_key(policy)))
+        secret_file(folder / "dev" / f"{branch.id}.json", sim_file(branch.devices))
     _write_certificates(folder / "tls")
     secret_file(folder / "ils" / "seed.json", write_seed(layout.data, layout.ils))
 

@@ -9,6 +9,7 @@ from typing import Any
 from tongjie.demo.ils import behind_items
 from tongjie.demo.layout import BranchLayout, Layout
 from tongjie.demo.secrets import secret_file
+from tongjie.demo.tags import tag_of
 
 __all__ = ["write_plan"]
 
@@ -31,9 +32,28 @@ def _kiosks(layout: Layout, branch: BranchLayout) -> list[dict[str, Any]]:
     return found
 
 
+def _gates(branch: BranchLayout) -> list[dict[str, Any]]:
+    """The gates people may use: how cards are shown there, and whose cards it can tell."""
+    found: list[dict[str, Any]] = []
+    for device in branch.devices:
+        beside = next(
+            (card for card in branch.devices if card.options.get("gate") == f"{branch.id}-{device.name}"), None
+        )
+        if device.kind == "osdp":
+            found.append({"device": device.name, "how": "osdp"})
+        elif device.kind == "zkteco":
+            found.append({"device": device.name, "how": "zkteco"})
+        elif beside is not None:
+            turned = bool(beside.options.get("reverse_bytes"))
+            short = beside.kind == "wiegand485"
+            found.append(
+                {"device": device.name, "how": "relay", "cards": beside.name, "turned": turned, "short": short}
+            )
+    return found
+
+
 def write_plan(layout: Layout) -> Path:
     """Write it; what the ILS's desk will lend behind our back is not on the players' shelves."""
-    policy = layout.data["bundle"]
     library = layout.ils.library
     taken = {(loan["owner"], loan["item_no"]) for loan in layout.data["open_loans"]}
     taken |= {(library, item_no) for item_no in behind_items(layout.data, library)}
@@ -41,7 +61,6 @@ def write_plan(layout: Layout) -> Path:
         "seed": layout.seed,
         "speed": layout.speed,
         "stats": str(layout.folder / "players.json"),
-        "isil": {library["org"]: library["isil"].replace("-", "") for library in policy["libraries"]},
         "branches": [
             {
                 "id": b.id,
@@ -49,6 +68,8 @@ def write_plan(layout: Layout) -> Path:
                 "control": b.control,
                 "edge": f"http://127.0.0.1:{b.http_port}",
                 "kiosks": _kiosks(layout, b),
+                "devices": [device.name for device in b.devices],
+                "gates": _gates(b),
                 "sorter": {
                     "user": "sorter1", "password": b.sorter_password, "url": f"tcp:127.0.0.1:{b.sip2_port}",
                     "institution": b.library, "accent": "plain",
@@ -68,7 +89,10 @@ def write_plan(layout: Layout) -> Path:
             if not row["free"]
         ],
         "items": [
-            {"owner": row["owner"], "item_no": row["item_no"], "type": row["item_type"], "branch": row["owner_branch"]}
+            {
+                "owner": row["owner"], "item_no": row["item_no"], "type": row["item_type"],
+                "branch": row["owner_branch"], "tag": tag_of(row["owner"], row["item_no"]),
+            }
             for row in layout.data["items"]
             if not row["free"] and (row["owner"], row["item_no"]) not in taken
         ],

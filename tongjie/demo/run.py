@@ -66,8 +66,9 @@ async def run_demo(
     finally:
         await supervisor.stop_all(3.0)
         for branch in layout.branches:
-            branch.osdp_link.unlink(missing_ok=True)
-            branch.feig_link.unlink(missing_ok=True)
+            for device in branch.devices:
+                if device.link is not None:
+                    device.link.unlink(missing_ok=True)
             if branch.kiosk3_link is not None:
                 branch.kiosk3_link.unlink(missing_ok=True)
         layout.close()
@@ -174,10 +175,8 @@ async def _start_devices(layout: Layout, supervisor: Supervisor, branch: BranchL
     def ready(line: dict[str, Any]) -> None:
         branch.control = int(line["control"])
 
-    words = [
-        "--osdp-link", str(branch.osdp_link), "--osdp-key", branch.osdp_key, "--feig-link", str(branch.feig_link),
-        "--control-port", str(branch.control),
-    ]  # fmt: skip
+    plan = layout.folder / "dev" / f"{branch.id}.json"
+    words = ["--devices", str(plan), "--control-port", str(branch.control)]
     child = Child(
         f"devices {branch.id}",
         python("-m", "firmware_sim.branch", *words),

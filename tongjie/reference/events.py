@@ -42,6 +42,8 @@ WRITERS: dict[Kind, str] = {
     Kind.REFUSED: "edge (gate, kiosk)",
     Kind.TAG_WRITTEN: "edge (pad)",
     Kind.DEVICE: "edge",
+    Kind.GATE_ALARM: "edge (security gate, door)",
+    Kind.PEOPLE_COUNTED: "edge (people counter, gate)",
     Kind.BLOCK_SET: "hub (staff)",
     Kind.BLOCK_LIFTED: "hub (staff)",
     Kind.CARD_STATUS: "hub (home library, or a reader)",

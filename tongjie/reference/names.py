@@ -81,6 +81,8 @@ EVENTS: dict[str, str] = {
     "REFUSED": "未通过",
     "TAG_WRITTEN": "标签改写",
     "DEVICE": "设备状态",
+    "GATE_ALARM": "安全门报警",
+    "PEOPLE_COUNTED": "人数统计",
     "BLOCK_SET": "停权",
     "BLOCK_LIFTED": "解除停权",
     "CARD_STATUS": "读者卡状态",

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from drivers.base import ConfigurationError, Driver, Options
+from drivers.gate.contacts import CONTACT_OPTIONS, contact_settings, count_of
 from drivers.gate.osdp.gate import OsdpGate
 
 __all__ = ["OsdpGate", "build"]
 
+_KNOWN = (CONTACT_OPTIONS - {"debounce_ms"}) | {
+    "key", "commission", "address", "output_no", "output_out", "active_low", "inputs", "faces", "refresh_ms", "baudrate",
+}  # fmt: skip
+
 
 def build(device: str, url: str, options: Options) -> Driver:
-    """Make an OSDP driver; options: key (32 hex digits), commission, address, output_no, refresh_ms, baudrate."""
-    known = {"key", "commission", "address", "output_no", "refresh_ms", "baudrate"}
-    if unknown := set(options) - known:
+    """Make an OSDP driver.
+
+    Line: ``key`` (32 hex digits), ``commission`` (true while a cardreader is being installed), ``address`` (0..126, 0), ``baudrate``
+    (9600), ``refresh_ms`` (1..50, 5).
+    Gate: ``output_no`` (0; -1 = nothing is wired to the cardreader), ``output_out`` (the other way's output, none), ``active_low``
+    (true: the output is on at rest and goes off to open), ``faces`` ("IN,OUT": the way of faces 0, 1 …).
+    Inputs: ``inputs`` (how many there are, 0), and what they mean as in `drivers.gate.contacts.contact_settings`; the cardreader
+    itself debounces them.
+    Raises `ConfigurationError` UNKNOWN_OPTION, BAD_OPTION, BAD_URL, SCBK_MISSING, SCBK_WEAK, SCBK_LENGTH.
+    """
+    if unknown := set(options) - _KNOWN:
         raise ConfigurationError("UNKNOWN_OPTION", f"an OSDP cardreader has no option {', '.join(sorted(unknown))}")
+    inputs = count_of(options, "inputs", 0, 0, 32)
+    faces = [face.strip() for face in str(options.get("faces", "IN,OUT")).split(",")]
+    if not all(face in ("IN", "OUT", "") for face in faces):
+        raise ConfigurationError("BAD_OPTION", "faces are IN, OUT or empty, in the order of their numbers")
     try:
         scbk = bytes.fromhex(str(options["key"])) if options.get("key") else None
         return OsdpGate(
@@ -21,7 +38,12 @@ def build(device: str, url: str, options: Options) -> Driver:
             scbk=scbk,
             commission=bool(options.get("commission", False)),
             address=int(options.get("address", 0)),
-            output_no=int(options.get("output_no", 0)),
+            output_no=count_of(options, "output_no", 0, -1, 255),
+            output_out=count_of(options, "output_out", -1, -1, 255),
+            active_low=bool(options.get("active_low", False)),
+            inputs=inputs,
+            contacts=contact_settings({**options, "debounce_ms": 0}, inputs),
+            reader_direction=dict(enumerate(faces)),
             baudrate=int(options.get("baudrate", 9600)),
             refresh_ms=float(options.get("refresh_ms", 5)),
         )

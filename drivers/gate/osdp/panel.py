@@ -31,11 +31,15 @@ PATIENCE_S = 1.5
 A secure channel comes up in 0.1 to 0.4 s, a poll is answered within 0.2 s; libosdp alone takes 8 s to notice.
 """
 _LOCAL_STATUS = {"command": osdp.Command.Status, "type": osdp.StatusReportType.Local, "report": b""}
+_INPUT_STATUS = {"command": osdp.Command.Status, "type": osdp.StatusReportType.Input, "report": b""}
 
 
 @dataclass(frozen=True, slots=True)
 class PanelSettings:
-    """How to reach one device: its line, address 0..126, key of 16 bytes (None = without) and poll pace."""
+    """How to reach one device: its line, address 0..126, key of 16 bytes (None = without) and poll pace.
+
+    ``ask_inputs``: whether it has inputs whose state is asked for at the start; ``at_rest``: orders given at every start.
+    """
 
     url: str
     baudrate: int
@@ -43,6 +47,8 @@ class PanelSettings:
     scbk: bytes | None
     commission: bool
     refresh_ms: float
+    ask_inputs: bool = False
+    at_rest: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +138,13 @@ class Panel:
         self._secured_by_default_key = False
         self._reason = "NO_ANSWER"
         self._ended = False
-        self._status_wanted = False
+        self._wanted: deque[dict[str, Any]] = deque()
         self._install = settings.commission
         self.link = LinkChange(False, False, "STARTING")
         self.identity: dict[str, str | int] = {}
         self.reopened = 0
+        self.heard_ns: int | None = None
+        """When the device last sent something (monotonic)."""
 
     def submit(self, command: dict[str, Any], done: Done) -> bool:
         """Queue a libosdp command from any thread; ``done(ok)`` follows. False where too many wait already."""
@@ -208,6 +216,7 @@ class Panel:
             self._submit_waiting()
             if self.link.up and line.bytes_in != before:
                 heard_at = time.monotonic()
+                self.heard_ns = time.monotonic_ns()
             if self._ended or time.monotonic() - heard_at > PATIENCE_S:
                 self._tell_link(LinkChange(False, False, self._reason))
                 return
@@ -242,9 +251,9 @@ class Panel:
                 os.read(self._wake_r, 512)
 
     def _submit_waiting(self) -> None:
-        if self._status_wanted and self.link.up and self._cp.ctx.submit_command(0, _LOCAL_STATUS):
+        while self._wanted and self.link.up and self._cp.ctx.submit_command(0, self._wanted[0]):
             self._under_way.append(lambda _ok: None)
-            self._status_wanted = False
+            self._wanted.popleft()
         while not self._commands.empty():
             command, done = self._commands.get_nowait()
             if self.link.up and self._cp.ctx.submit_command(0, command):
@@ -296,7 +305,8 @@ class Panel:
             self._backoff.reset()
             self._read_identity()
             self._tell_link(LinkChange(True, True, "OK"))
-        self._status_wanted = True  # not from within this callback: libosdp takes no command yet
+        # not from within this callback: libosdp takes no command yet
+        self._wanted = deque((*self._set.at_rest, _LOCAL_STATUS, *((_INPUT_STATUS,) if self._set.ask_inputs else ())))
 
     def _end_commissioning(self) -> None:
         if self._install:

@@ -9,33 +9,46 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from drivers.base import DeviceOffline
 from drivers.port import Port
 from protocols.feig import (
     ANY_ADDRESS,
+    BufferReply,
+    ConfigurationReply,
     DoneReply,
+    Form,
     Frame,
     Framer,
+    InputsReply,
+    InputsRequest,
     InventoryReply,
     InventoryRequest,
     ReadBlocksReply,
     ReadBlocksRequest,
+    ReadBufferExtendedRequest,
+    ReadBufferRequest,
+    ReadConfigurationRequest,
+    ReaderInfoRequest,
     Request,
     SystemInformationReply,
     SystemInformationRequest,
     VersionReply,
     VersionRequest,
-    WriteAfiRequest,
     decode_reply,
     encode_request,
 )
+from protocols.feig.replies import DoneRequest
 from protocols.frames import FrameError
+
+AskedForm = Literal["auto", "standard", "advanced"]
 
 ANSWER_S = 0.35
 """Wait for an answer: a full pad (40 tags) takes 0.2 s of air and wire at 38400 baud."""
 INVENTORY_S = 1.0
+BUFFER_S = 2.5
+"""Wait for a whole buffer: 100 records of 53 bytes are 1.5 s of wire."""
 TRIES = 12
 GIVE_UP_S = 1.8
 """A pad counts as gone after so long, or so many questions, without one sound answer."""
@@ -46,15 +59,20 @@ QUIET_S = 0.03
 
 
 class FeigLine:
-    """Asks a pad questions over an open port; not re-entrant, the pad holds a lock."""
+    """Asks a pad questions over an open port; not re-entrant, the pad holds a lock.
 
-    def __init__(self, port: Port, address: int = ANY_ADDRESS) -> None:
+    ``form`` "auto" tries both kinds of frames until one is answered; a device speaks one of them, or answers in kind.
+    """
+
+    def __init__(self, port: Port, address: int = ANY_ADDRESS, form: AskedForm = "advanced") -> None:
         self._port = port
         self._address = address
-        self._framer = Framer("advanced")
+        self._undecided = form == "auto"
+        self.form: Form = "advanced" if form == "auto" else form
+        self._framer = Framer(None if form == "auto" else form)
         self._in_step = False
         self._next_at = 0.0
-        self._counts = {"commands": 0, "timeouts": 0, "bad_frames": 0}
+        self._counts = {"commands": 0, "timeouts": 0, "bad_frames": 0, "other_address": 0}
 
     @property
     def errors(self) -> int:
@@ -77,9 +95,15 @@ class FeigLine:
     @overload
     async def ask(self, request: SystemInformationRequest) -> SystemInformationReply: ...
     @overload
-    async def ask(self, request: VersionRequest) -> VersionReply: ...
+    async def ask(self, request: VersionRequest | ReaderInfoRequest) -> VersionReply: ...
     @overload
-    async def ask(self, request: WriteAfiRequest) -> DoneReply: ...
+    async def ask(self, request: ReadBufferRequest | ReadBufferExtendedRequest) -> BufferReply: ...
+    @overload
+    async def ask(self, request: ReadConfigurationRequest) -> ConfigurationReply: ...
+    @overload
+    async def ask(self, request: InputsRequest) -> InputsReply: ...
+    @overload
+    async def ask(self, request: DoneRequest) -> DoneReply: ...
     async def ask(self, request: Any) -> Any:
         """Send a request and give its reply, asking again over a bad line.
 
@@ -120,8 +144,8 @@ class FeigLine:
             await asyncio.sleep(pause)
         self._counts["commands"] += 1
         self._in_step = False  # until the answer is here; a cancelled question leaves it so
-        await self._port.write(encode_request(self._address, request))
-        deadline = loop.time() + (INVENTORY_S if isinstance(request, InventoryRequest) else ANSWER_S)
+        await self._port.write(encode_request(self._address, request, self.form))
+        deadline = loop.time() + _PATIENCE_S.get(type(request), ANSWER_S)
         heard = False
         while (left := deadline - loop.time()) > 0:
             try:
@@ -133,12 +157,28 @@ class FeigLine:
                 if heard and not frames:
                     break  # something came, no frame can be made of it, and the line is quiet: ask again at once
             for frame in frames:
-                if frame.command == request.COMMAND and frame.body:
+                if frame.command == request.COMMAND and frame.body and self._is_ours(frame):
                     self._in_step = True
+                    if self._undecided:
+                        self._undecided, self.form = False, frame.form
+                        self._framer = Framer(frame.form)
                     self._next_at = loop.time() + PAUSE_S
                     return frame
-        if heard:
-            self._counts["bad_frames"] += 1
-            return None
-        self._counts["timeouts"] += 1
+        if self._undecided:
+            self.form = "standard" if self.form == "advanced" else "advanced"
+        self._counts["bad_frames" if heard else "timeouts"] += 1
         return None
+
+    def _is_ours(self, frame: Frame) -> bool:
+        """Whether the device we ask sent it; with the common address whoever answers first is the one on this line."""
+        if self._address in (ANY_ADDRESS, frame.address):
+            return True
+        self._counts["other_address"] += 1
+        return False
+
+
+_PATIENCE_S: Mapping[type[Request], float] = {
+    InventoryRequest: INVENTORY_S,
+    ReadBufferRequest: BUFFER_S,
+    ReadBufferExtendedRequest: BUFFER_S,
+}

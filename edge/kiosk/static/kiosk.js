@@ -55,11 +55,22 @@ function el(tag, cls, text) {
   return node;
 }
 
+// A tag that is no item of the consortium is shown as what it is.
+const NO_ITEM = {
+  BLANK: () => t("blank"), DAMAGED: () => t("damaged"), ASK_OWNER: () => t("ask_owner"), SHELF_LABEL: () => t("shelf_label"),
+  EQUIPMENT: () => t("equipment"),
+};
+
+function parts(item) {
+  if (!item.parts) return "";
+  return ` · ${t("parts")} ${item.parts_here} ${t("of_parts")} ${item.parts} ${t("parts_unit")}`;
+}
+
 function row(item, mood, verdict, more) {
   const li = el("li", mood);
-  li.append(el("span", "name", item.owner ? item.title || t("unknown_title") : t("foreign")));
+  li.append(el("span", "name", item.owner ? item.title || t("unknown_title") : (NO_ITEM[item.code]?.() ?? t("foreign"))));
   li.append(el("span", "verdict", verdict));
-  li.append(el("span", "more", more));
+  li.append(el("span", "more", more + parts(item)));
   return li;
 }
 
@@ -171,9 +182,23 @@ $("sign-in").onsubmit = (event) => {
 $("act").onclick = () => work("stack-refusal", async () => {
   const answer = await call(view.mode, view.mode === "borrow" ? { session: view.session } : {});
   view.results = answer.items;
+  offer(answer.receipt);
   if (view.reader && answer.reader) view.reader = answer.reader;
   paintResults();
   show("result");
+});
+
+// The loan or return is done, whatever the printer says.
+function offer(receipt) {
+  view.receipt = receipt ?? null;
+  $("print").hidden = !view.receipt;
+  $("print-note").textContent = "";
+}
+
+$("print").onclick = () => work("print-note", async () => {
+  const answer = await call("print", { receipt: view.receipt });
+  $("print-note").textContent = answer.text;
+  $("print").hidden = answer.printed || answer.code === "NOTHING_TO_PRINT";
 });
 
 // ---- the keyboard on the screen ----

@@ -52,15 +52,23 @@ class Front:
         )
         return who.reader if isinstance(who, Presented) else self.desk.stranger(call.number)
 
-    async def tag(self, pad: str | None, answer: Answer, *, secured: bool) -> bool:
+    def incomplete(self, call: Call) -> bool:
+        """Whether the item that a kiosk names lies on its pad without all of its parts."""
+        tags = self.pads.get(call.account.pad) if call.account.pad else None
+        key = self.desk.key_of(call.item) if tags is not None else None
+        stack = tags.sets().get(key) if tags is not None and key is not None else None
+        return stack is not None and not stack.complete
+
+    async def tag(self, pad: str | None, answer: Answer, *, secured: bool, undo: bool = False) -> bool:
         """Set the tag right where it lies on the kiosk's pad; False where it lies there and did not take it in time.
 
-        Other tags on the pad prove nothing: readers put whole stacks down.
+        Other tags on the pad prove nothing: readers put whole stacks down. ``undo``: a loan did not come about, and the tag takes
+        back exactly what stood on it before.
         """
         tags = self.pads.get(pad) if pad else None
         if tags is None or answer.key is None or answer.key not in tags.on_pad():
             return True
-        writing = asyncio.ensure_future(tags.set_secured(answer.key, secured))
+        writing = asyncio.ensure_future(tags.undo(answer.key) if undo else tags.set_secured(answer.key, secured))
         try:
             async with asyncio.timeout(PAD_TIMEOUT_S):
                 return await asyncio.shield(writing)

@@ -7,6 +7,7 @@ from drivers.selfcheck import CheckoutResult, RenewAllResult, Reply
 from edge.answers import Answer, Identified, ItemRef, Transaction
 from edge.lending import FEE_DUE
 from edge.money import printed
+from edge.selfservice.sets import INCOMPLETE
 from edge.selfservice.sip2 import repeats
 from edge.selfservice.sip2.call import Call
 from edge.selfservice.sip2.dates import happened
@@ -37,6 +38,8 @@ class Loans:
             return await self._lent(call, before, memo)
         if call.no_block:
             return await self._lent_before(call, memo)
+        if self._front.incomplete(call):
+            return call.refuse(INCOMPLETE)
         reader = await self._front.reader(call)
         if isinstance(reader, str):
             return call.refuse(reader)

@@ -31,12 +31,12 @@ class Returns:
         before = self._desk.answered(memo)
         if before is not None:
             if not self._desk.on_loan(before.key):
-                await self._front.tag(call.account.pad, before, secured=True)
+                await self._front.tag(call.account.pad, before, secured=True, undo=call.cancels)
             return self._returned(call, before)
         answer = await self._desk.give_back(call.item, call.device, memo=memo, how=self._how(call))
         self._front.count(call.device, "return", answer.code)
         if answer.ok:
-            await self._front.tag(call.account.pad, answer, secured=True)
+            await self._front.tag(call.account.pad, answer, secured=True, undo=call.cancels)
         return self._returned(call, answer)
 
     def _how(self, call: Call) -> HowReturned:

@@ -8,7 +8,7 @@ const LATE_MS = 15000; // an event that needed longer to arrive is marked
 
 const SHAPE = {
   CHECKOUT: "↗", RENEW: "↻", RETURN: "↙", RECEIVE: "⇥", TRANSIT_SENT: "⇢", ENTRY: "→", EXIT: "←",
-  REFUSED: "✕", TAG_WRITTEN: "▣", DEVICE: "◆", BLOCK_SET: "■", BLOCK_LIFTED: "□",
+  REFUSED: "✕", TAG_WRITTEN: "▣", DEVICE: "◆", GATE_ALARM: "▲", PEOPLE_COUNTED: "≡", BLOCK_SET: "■", BLOCK_LIFTED: "□",
 };
 
 const feed = document.getElementById("feed");
@@ -35,7 +35,14 @@ function what(event) {
   const place = to ? `${nameOf(event.branch)} ⇢ ${nameOf(to)}` : nameOf(event.branch);
   const sub = [place];
   let main;
-  if (event.kind === "REFUSED") {
+  if (event.kind === "GATE_ALARM") {
+    main = event.item ? titleOf(event.item) : say(`alarm.${event.data.code}`);
+    sub.unshift(say(`alarm.${event.data.code}`));
+    sub.push(event.device);
+  } else if (event.kind === "PEOPLE_COUNTED") {
+    main = say("feed.people", { in: event.data.came, out: event.data.left });
+    sub.push(event.device);
+  } else if (event.kind === "REFUSED") {
     main = codes;
     sub.unshift(say(`function.${event.data.function}`));
     sub.push(library || say("reader.unknown"));
@@ -48,6 +55,7 @@ function what(event) {
   } else {
     main = library || place;
     if (!library) sub.pop();
+    if (event.data.passage === "assumed") sub.push(say("feed.assumed"));
   }
   return [element("span", "title", main), element("span", "sub", sub.filter(Boolean).join(" · "))];
 }

@@ -7,20 +7,29 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from drivers.base import AfiWrite, ConfigurationError, DeviceEvent, DeviceOffline, DeviceState, Pad, TagsOnPad, load
+from drivers.base import (
+    ConfigurationError,
+    DeviceEvent,
+    DeviceOffline,
+    DeviceState,
+    Encoder,
+    Security,
+    SecurityWrite,
+    TagsOnPad,
+    load,
+)
 from drivers.port import open_port
 from drivers.rfid.feig import FeigPad, build
 from drivers.rfid.feig.line import ANSWER_S, FeigLine
-from drivers.rfid.feig.tags import KEEP_S, ContentCache, Sightings
-from firmware_sim.feig import Faults, SimPad, SimTag, TagStore
+from firmware_sim.faults import Faults
+from firmware_sim.feig import SimPad, SimTag, TagStore
 from firmware_sim.pty import PtyLine, TcpLine
 from protocols.feig import ReadBlocksRequest, VersionRequest
 from protocols.iso28560 import AfiPair, encode_part3
 
 PAIR = AfiPair()
+SECURED, ON_LOAN = Security(PAIR.secured, True), Security(PAIR.on_loan, False)
 
 
 def uid(number: int) -> str:
@@ -71,9 +80,11 @@ class Kiosk:
 async def kiosk(tmp_path: Path) -> AsyncIterator[Callable[..., Kiosk]]:
     made: list[Kiosk] = []
 
-    def make(*, tcp: bool = False, store: TagStore | None = None, baudrate: int | None = None) -> Kiosk:
+    def make(
+        *, tcp: bool = False, store: TagStore | None = None, baudrate: int | None = None, custom: bool = True
+    ) -> Kiosk:
         line = TcpLine("127.0.0.1", 0) if tcp else PtyLine(str(tmp_path / f"pad{len(made)}"))
-        sim = SimPad(line, store=store, baudrate=baudrate)
+        sim = SimPad(line, store=store, baudrate=baudrate, custom=custom)
         sim.start()
         made.append(Kiosk(FeigPad("pad-1", line.url, poll_ms=20, uniform=lambda: 0.0), sim))
         return made[-1]
@@ -100,7 +111,7 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, str | int]) -
 
 def test_the_driver_is_found_by_kind_and_is_a_pad() -> None:
     driver = load("feig")("pad-1", "pty:/x", {"afi_secured": 0xD7, "afi_on_loan": 0xDA})
-    assert isinstance(driver, Pad)
+    assert isinstance(driver, Encoder)
     assert isinstance(driver, FeigPad)
     assert driver.afi_pair == AfiPair(0xD7, 0xDA)
 
@@ -113,15 +124,15 @@ async def test_a_pad_that_is_not_there_is_offline_and_refuses_at_once(tmp_path: 
     assert events == [DeviceState("pad-1", "offline", "PORT_MISSING", {})]
     with pytest.raises(DeviceOffline):
         await pad.read()
-    assert await pad.write_afi(uid(1), 0xC2) == AfiWrite(uid(1), None, None, False, "OFFLINE")
+    assert await pad.secure(uid(1), False) == SecurityWrite(uid(1), Security(), Security(), False, "OFFLINE")
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_no_afi_is_claimed_written_on_a_tag_that_is_not_there(kiosk: Callable[..., Kiosk]) -> None:
+async def test_no_security_is_claimed_written_on_a_tag_that_is_not_there(kiosk: Callable[..., Kiosk]) -> None:
     place = kiosk()
     await place.online()
-    assert await place.pad.write_afi(uid(1), 0xC2) == AfiWrite(uid(1), None, None, False, "NO_TAG")
+    assert await place.pad.secure(uid(1), False) == SecurityWrite(uid(1), Security(), Security(), False, "NO_TAG")
 
 
 async def test_a_tag_pulled_away_before_the_write_is_told_with_the_state_before(kiosk: Callable[..., Kiosk]) -> None:
@@ -129,15 +140,19 @@ async def test_a_tag_pulled_away_before_the_write_is_told_with_the_state_before(
     tag = place.sim.place(book(1))
     await place.shows([1])
     place.sim.faults.pull = 1.0
-    assert await place.pad.unsecure(uid(1)) == AfiWrite(uid(1), PAIR.secured, None, False, "NO_TAG")
-    assert tag.afi == PAIR.secured
+    written = await place.pad.secure(uid(1), False)
+    assert written == SecurityWrite(uid(1), SECURED, Security(), False, "NO_TAG", ("AFI", "EAS"))
+    assert (tag.afi, tag.eas) == (PAIR.secured, True)
 
 
-async def test_a_locked_afi_is_told_as_locked(kiosk: Callable[..., Kiosk]) -> None:
+async def test_a_locked_afi_is_told_as_locked_and_the_eas_bit_is_switched_all_the_same(
+    kiosk: Callable[..., Kiosk],
+) -> None:
     place = kiosk()
     place.sim.place(book(1)).afi_locked = True
     await place.shows([1])
-    assert await place.pad.unsecure(uid(1)) == AfiWrite(uid(1), PAIR.secured, PAIR.secured, False, "LOCKED")
+    after = Security(PAIR.secured, False)
+    assert await place.pad.secure(uid(1), False) == SecurityWrite(uid(1), SECURED, after, False, "LOCKED", ("AFI",))
 
 
 async def test_a_write_confirmed_but_not_stored_is_found_out_by_reading_back(kiosk: Callable[..., Kiosk]) -> None:
@@ -145,8 +160,9 @@ async def test_a_write_confirmed_but_not_stored_is_found_out_by_reading_back(kio
     tag = place.sim.place(book(1))
     await place.shows([1])
     place.sim.faults.forget = 1.0
-    assert await place.pad.unsecure(uid(1)) == AfiWrite(uid(1), PAIR.secured, PAIR.secured, False, "NOT_VERIFIED")
-    assert tag.writes == 3
+    written = await place.pad.secure(uid(1), False)
+    assert written == SecurityWrite(uid(1), SECURED, SECURED, False, "NOT_VERIFIED", ("AFI", "EAS"))
+    assert tag.writes == 6
     assert place.sim.store.is_secured(uid(1))
 
 
@@ -166,17 +182,43 @@ async def test_tags_are_told_with_their_content_and_told_when_they_leave(kiosk: 
     assert place.told[-1] == set()
 
 
-async def test_the_afi_is_written_and_read_back_and_the_security_gate_agrees(kiosk: Callable[..., Kiosk]) -> None:
+async def test_afi_and_eas_are_written_and_read_back_and_the_security_gate_agrees(kiosk: Callable[..., Kiosk]) -> None:
     place = kiosk()
-    place.sim.place(book(1))
+    tag = place.sim.place(book(1))
     await place.shows([1])
     assert place.sim.store.is_secured(uid(1))
-    assert await place.pad.unsecure(uid(1)) == AfiWrite(uid(1), 0x07, 0xC2, True, "")
+    assert await place.pad.secure(uid(1), False) == SecurityWrite(uid(1), SECURED, ON_LOAN, True)
     assert not place.sim.store.is_secured(uid(1))
-    assert place.pad.tags[0].afi == 0xC2
-    assert await place.pad.write_afi(uid(1), 0xC2) == AfiWrite(uid(1), 0xC2, 0xC2, True, "")
-    assert place.sim.tags[0].writes == 1
-    assert await place.pad.secure(uid(1)) == AfiWrite(uid(1), 0xC2, 0x07, True, "")
+    assert not tag.eas
+    shown = place.pad.tags[0]
+    assert (shown.afi, shown.eas, shown.secured) == (0xC2, False, False)
+    assert await place.pad.secure(uid(1), False) == SecurityWrite(uid(1), ON_LOAN, ON_LOAN, True)
+    assert tag.writes == 2
+    assert await place.pad.secure(uid(1), True) == SecurityWrite(uid(1), ON_LOAN, SECURED, True)
+
+
+async def test_a_refused_loan_puts_back_exactly_what_stood_on_the_tag(kiosk: Callable[..., Kiosk]) -> None:
+    place = kiosk()
+    tag = place.sim.place(book(1, afi=0x21))
+    tag.eas = False
+    await place.shows([1])
+    assert place.pad.tags[0].secured is None
+    before = (await place.pad.secure(uid(1), False)).before
+    assert before == Security(0x21, False)
+    assert (await place.pad.restore(uid(1), before)).ok
+    assert (tag.afi, tag.eas) == (0x21, False)
+
+
+@pytest.mark.parametrize(("chip", "custom"), [("E00702", True), ("E00401", False)])
+async def test_a_chip_or_a_pad_without_eas_has_its_afi_alone(
+    kiosk: Callable[..., Kiosk], chip: str, custom: bool
+) -> None:
+    place = kiosk(custom=custom)
+    number = f"{chip}0000000001"
+    place.sim.place(SimTag(number, 0x3E, 0x07, bytearray(book(1).blocks)))
+    await place.until(lambda: len(place.pad.tags) == 1)
+    written = await place.pad.secure(number, False)
+    assert written == SecurityWrite(number, Security(0x07), Security(0xC2), True)
 
 
 async def test_a_book_carries_its_afi_from_pad_to_pad_and_no_pad_believes_its_memory(
@@ -190,7 +232,7 @@ async def test_a_book_carries_its_afi_from_pad_to_pad_and_no_pad_believes_its_me
     await here.shows([])
     there.sim.place(tag)
     await there.shows([1])
-    assert (await there.pad.unsecure(uid(1))).ok
+    assert (await there.pad.secure(uid(1), False)).ok
     there.sim.remove(uid(1))
     here.sim.place(tag)
     await here.shows([1])
@@ -233,14 +275,14 @@ async def test_long_content_is_read_to_its_end(kiosk: Callable[..., Kiosk]) -> N
 async def test_noise_split_and_damaged_answers_never_make_a_wrong_tag(kiosk: Callable[..., Kiosk], seed: int) -> None:
     place = kiosk()
     await place.online()
-    place.sim.faults = Faults(seed=seed, noise=0.1, drop=0.07, bad_crc=0.07, split=5)
+    place.sim.faults = Faults(seed=seed, noise=0.1, drop=0.07, double=0.07, bad_crc=0.07, split=5)
     for number in range(6):
         place.sim.place(book(number))
     await place.shows(list(range(6)), 15)
     for number, tag in enumerate(place.pad.tags):
         assert (tag.uid, tag.afi) == (uid(number), PAIR.secured)
         assert f"TJ{number:06d}".encode() in tag.data
-    written = await place.pad.unsecure(uid(3))
+    written = await place.pad.secure(uid(3), False)
     assert written.ok == (place.sim.tags[3].afi == PAIR.on_loan)
     assert int(place.pad.health()["bad_frames"]) > 0
 
@@ -271,7 +313,11 @@ async def test_only_one_command_is_under_way_whoever_asks(kiosk: Callable[..., K
         place.sim.place(book(number))
     await place.shows([0, 1, 2])
     await asyncio.gather(
-        place.pad.read(), place.pad.unsecure(uid(0)), place.pad.unsecure(uid(1)), place.pad.read(), place.pad.read()
+        place.pad.read(),
+        place.pad.secure(uid(0), False),
+        place.pad.secure(uid(1), False),
+        place.pad.read(),
+        place.pad.read(),
     )
     assert place.sim.overlaps == 0
     assert [tag.afi for tag in place.sim.tags] == [0xC2, 0xC2, 0x07]
@@ -324,44 +370,3 @@ async def test_a_bad_line_is_degraded_until_it_is_good_again(kiosk: Callable[...
     await place.until(lambda: ("degraded", "NOISY_LINE") in place.states, 10)
     place.sim.faults = Faults()
     await place.online()
-
-
-def test_one_missed_look_does_not_lift_a_tag_and_one_sighting_does_not_lay_it_down() -> None:
-    seen = Sightings()
-    assert seen.take({"A"})
-    assert seen.stable == frozenset()
-    assert not seen.take({"A"})
-    assert seen.stable == {"A"}
-    assert seen.take(set())
-    assert seen.stable == {"A"}
-    assert not seen.take({"A"})
-    seen.take(set())
-    seen.take(set())
-    assert seen.stable == frozenset()
-
-
-@given(st.lists(st.frozensets(st.sampled_from("ABCD")), max_size=30))
-def test_two_equal_looks_always_settle_the_picture(looks: list[frozenset[str]]) -> None:
-    seen = Sightings()
-    for look in looks:
-        seen.take(look)
-    last = looks[-1] if looks else frozenset()
-    seen.take(last)
-    seen.take(last)
-    assert seen.stable == last
-
-
-def test_content_is_believed_for_a_while_and_the_cache_is_bounded() -> None:
-    from drivers.base import PadTag
-
-    cache = ContentCache()
-    tag = PadTag(uid(1), 0x3E, 7, b"x", 4)
-    cache.put(tag, now=0.0)
-    assert cache.get(uid(1), KEEP_S) == tag
-    assert cache.get(uid(1), KEEP_S + 1) is None
-    cache.touch([uid(1)], now=KEEP_S)
-    assert cache.get(uid(1), KEEP_S + 1) == tag
-    for number in range(2, 1100):
-        cache.put(PadTag(uid(number), 0x3E, 7, b"x", 4), now=KEEP_S)
-    assert cache.get(uid(1), KEEP_S + 1) is None
-    assert cache.get(uid(1099), KEEP_S + 1) is not None

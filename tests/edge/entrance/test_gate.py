@@ -99,7 +99,7 @@ class TestEntry:
     async def test_a_reader_walks_in_and_the_visit_is_written(self, gate: Bed, player: SimBranchClient) -> None:
         assert (await player.tap(OWN)).opened
         (event,) = await gate.settled(Kind.ENTRY)
-        assert event.data == {"home": HOME, "class": "own"}
+        assert event.data == {"home": HOME, "class": "own", "passage": "assumed"}
         assert gate.subjects(Kind.ENTRY) == [srid_of("R1")]
         assert event.decision is not None
         assert event.decision["c"] == ["OK"]
@@ -108,7 +108,7 @@ class TestEntry:
     async def test_a_partner_of_an_agreement_walks_in(self, gate: Bed, player: SimBranchClient) -> None:
         assert (await player.tap(PARTNER)).opened
         (event,) = await gate.settled(Kind.ENTRY)
-        assert event.data == {"home": HOST, "class": "partner"}
+        assert event.data == {"home": HOST, "class": "partner", "passage": "assumed"}
 
     async def test_out_is_open_for_whoever_it_is(self, gate: Bed, player: SimBranchClient) -> None:
         assert (await player.tap(OWN)).opened
@@ -165,7 +165,7 @@ class TestAskingTheHub:
         hub.answers["enter"] = lambda data: self.answer("ALLOW", "OK")
         assert (await player.tap(STRANGER)).opened
         (event,) = await gate.settled(Kind.ENTRY)
-        assert event.data == {"home": HOST, "class": "partner"}
+        assert event.data == {"home": HOST, "class": "partner", "passage": "assumed"}
         assert gate.subjects(Kind.ENTRY) == [srid_of("X")]
         assert [set(data) >= {"token", "branch", "device", "direction", "t"} for _, data in hub.asked] == [True]
 

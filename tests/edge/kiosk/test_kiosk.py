@@ -286,7 +286,7 @@ class TestBorrow:
 
     async def test_the_kiosk_is_out_of_order_while_its_pad_is(self, bed: Bed, page: Page) -> None:
         session = await page.sign_in()
-        task = next(task for task in bed.agent.devices._tasks)
+        task = next(iter(bed.agent.devices._tasks.values()))
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         status, answer = await page.press("borrow", {"session": session})

@@ -17,14 +17,23 @@ from typing import Any
 import pytest
 
 from firmware_sim.branch import SimBranch
+from firmware_sim.place import DeviceSpec
 from firmware_sim.players.branch import BranchLife, code_of
 from firmware_sim.players.kiosk_page import KioskPage, KioskPageError
 from firmware_sim.players.stats import Stats
 from firmware_sim.players.world import World
 from protocols.sip2 import Message
+from tongjie.demo.tags import tag_of
 
 ROOT = Path(__file__).parents[3]
 KEY = bytes(range(16))
+
+
+def machines(folder: Path) -> tuple[DeviceSpec, ...]:
+    return (
+        DeviceSpec("gate1", "osdp", f"pty:{folder}/gate", {"key": KEY.hex()}),
+        DeviceSpec("pad1", "feig", f"pty:{folder}/pad", {"line_speed": "0"}),
+    )
 
 
 def closed_port() -> int:
@@ -43,10 +52,11 @@ class Players:
         kiosk = {"url": f"tcp:127.0.0.1:{nobody}", "password": "p", "institution": "251020", "accent": "plain"}
         serial = {**kiosk, "url": f"pty:{folder / 'kiosk3'}", "accent": "gbk-noaz"}
         plan = {
-            "seed": 1, "speed": 50.0, "stats": str(self.stats_file), "isil": {"251020": "CN251020"},
+            "seed": 1, "speed": 50.0, "stats": str(self.stats_file),
             "branches": [
                 {
                     "id": "251020-01", "library": "251020", "control": control, "edge": f"http://127.0.0.1:{edge or nobody}",
+                    "devices": ["gate1", "pad1"], "gates": [{"device": "gate1", "how": "osdp"}],
                     "kiosks": [{**kiosk, "user": "k"}, {**serial, "user": "k3"}], "sorter": {**kiosk, "user": "s"},
                 }
             ],
@@ -54,7 +64,8 @@ class Players:
                 {"library": "251020", "reader_no": "1", "pin": "0000", "card": "04A1B2C3D4E5F6", "case": ""},
             ],
             "items": [
-                {"owner": "251020", "item_no": f"C{number}", "type": "BOOK", "branch": "251020-01"} for number in range(20)
+                {"owner": "251020", "item_no": f"C{number}", "type": "BOOK", "branch": "251020-01",
+                 "tag": tag_of("251020", f"C{number}")} for number in range(20)
             ],
         }  # fmt: skip
         self.plan_file = folder / "plan.json"
@@ -87,7 +98,7 @@ class Players:
 
 @pytest.fixture
 async def branch(tmp_path: Path) -> AsyncIterator[tuple[SimBranch, Players]]:
-    devices = SimBranch(str(tmp_path / "gate"), str(tmp_path / "pad"), key=KEY, baudrate=None)
+    devices = SimBranch(more=machines(tmp_path))
     players = Players(tmp_path, await devices.start())
     yield devices, players
     if players.process.returncode is None:
@@ -134,7 +145,7 @@ async def test_players_end_though_everything_around_them_ends_first(tmp_path: Pa
         sink.close()
 
     edge = await asyncio.start_server(hang, "127.0.0.1", 0)
-    devices = SimBranch(str(tmp_path / "gate"), str(tmp_path / "pad"), key=KEY, baudrate=None)
+    devices = SimBranch(more=machines(tmp_path))
     players = Players(tmp_path, await devices.start(), edge=edge.sockets[0].getsockname()[1])
     await players.start()
     await asyncio.wait_for(pressed.wait(), 15)  # books lie on the pad, and somebody waits for the kiosk

@@ -11,17 +11,16 @@ import pytest
 
 from firmware_sim.consortium import BRANCHES, build
 from firmware_sim.players.stats import Stats, quantiles
-from firmware_sim.players.world import World, uid_of
+from firmware_sim.players.world import World
 from protocols.iso28560 import decode_tag
+from protocols.iso28560.uhf import decode_uhf
 from tests.make import NOW
-
-ISIL = {"251020": "CN251020", "990001": "CN990001", "990002": "CN990002"}
+from tongjie.demo.tags import tag_of, uid_map
 
 
 def plan(data: dict[str, Any]) -> dict[str, Any]:
     """A plan as the demo writes it, without machines."""
     return {
-        "isil": ISIL,
         "branches": [{"id": branch} for branch in BRANCHES],
         "readers": [
             {
@@ -33,7 +32,13 @@ def plan(data: dict[str, Any]) -> dict[str, Any]:
             if not row["free"]
         ],
         "items": [
-            {"owner": row["owner"], "item_no": row["item_no"], "type": row["item_type"], "branch": row["owner_branch"]}
+            {
+                "owner": row["owner"],
+                "item_no": row["item_no"],
+                "type": row["item_type"],
+                "branch": row["owner_branch"],
+                "tag": tag_of(row["owner"], row["item_no"]),
+            }
             for row in data["items"]
             if not row["free"]
         ],
@@ -54,20 +59,39 @@ def books(world: World) -> list[Any]:
     return [book for branch in BRANCHES for book in world.shelves[branch]]
 
 
-def test_tags_decode_back_to_item_and_owner(world: World) -> None:
+def test_tags_of_every_format_decode_back_to_item_and_owner(world: World) -> None:
+    formats = set()
     for book in books(world):
-        memory = bytes.fromhex(book.blocks(ISIL[book.owner]))
-        assert len(memory) == 9 * 4
-        tag = decode_tag(memory, dsfid=0x3E, afi=book.afi, uid=book.uid)
-        assert (tag.format, tag.pii, tag.owner) == ("28560-3", book.item_no, ISIL[book.owner])
+        image = book.tag.image(book.item_no)
+        if image.tech == "UHF":
+            assert image.pc is not None
+            tag = decode_uhf(image.pc, image.epc, user=image.data, tid=book.tag.uid)
+        else:
+            tag = decode_tag(image.data, dsfid=image.dsfid, afi=book.afi, uid=book.tag.uid)
+        written = book.tag.owner.replace("-", "") if tag.format == "28560-3" else book.tag.owner
+        assert (tag.format, tag.pii, tag.owner) == (book.tag.form, book.item_no, written)
         assert tag.divergences == ()
+        formats.add(tag.format)
+    assert formats == {"28560-2", "28560-3", "28560-4", "gaoxiao", "3m"}
 
 
-def test_chips_of_tags_are_nxps_and_unique(world: World) -> None:
-    uids = [book.uid for book in books(world)]
-    assert len(set(uids)) == len(uids) >= 2000
-    assert all(len(bytes.fromhex(uid)) == 8 and uid.startswith("E00401") for uid in uids)
-    assert len({uid_of(number) for number in range(100_000)}) == 100_000
+def test_some_tags_of_one_member_name_no_owner_and_its_list_of_chips_does(world: World) -> None:
+    nameless = [book for book in books(world) if not book.tag.owner]
+    assert {book.owner for book in nameless} == {"990001"}
+    listed = uid_map({"owner": book.owner, "item_no": book.item_no} for book in books(world)).splitlines()
+    assert sorted(listed) == sorted(f"{book.tag.uid},{book.owner},{book.item_no}" for book in nameless)
+
+
+def test_chips_are_unique_and_numbered_as_their_makers_do(world: World) -> None:
+    tags = [book.tag for book in books(world)]
+    assert len({tag.uid for tag in tags}) == len(tags) >= 2000
+    assert all(tag.uid.startswith("E280" if tag.uhf else "E00401") for tag in tags)
+
+
+def test_a_pad_is_given_no_book_that_it_cannot_read(world: World) -> None:
+    everything = world.take(BRANCHES[1], 10_000, for_pad=True)
+    assert everything
+    assert not any(book.tag.uhf for book in everything)
 
 
 def test_a_book_taken_is_on_no_shelf_until_it_is_put_back(world: World) -> None:

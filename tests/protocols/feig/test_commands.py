@@ -206,7 +206,17 @@ def test_host_parses_the_blocks_that_the_device_built(blocks, security):
     assert feig.decode_reply(request, reply_frame(request, feig.ReadBlocksReply(size, pieces))).data == data
 
 
-@given(st.builds(feig.SystemInformationReply, byte, known_uids, byte, st.integers(1, 256), st.integers(1, 32), byte))
+@given(
+    st.builds(
+        feig.SystemInformationReply,
+        byte,
+        known_uids,
+        byte,
+        st.integers(1, 256),
+        st.sampled_from([1, 2, 4, 8, 16, 32]),
+        byte,
+    )
+)
 def test_host_parses_the_system_information_that_the_device_built(reply):
     request = feig.SystemInformationRequest(reply.uid)
     assert feig.decode_reply(request, reply_frame(request, reply)) == reply

@@ -131,6 +131,11 @@ class TestCompaction:
     def test_encoder_takes_the_first_scheme_that_fits(self, text, scheme):
         assert best_scheme(text) == scheme
 
+    @given(texts)
+    def test_no_other_scheme_would_be_shorter(self, text):
+        sizes = [len(compact(number, text)) for number, scheme in SCHEMES.items() if scheme.fits(text)]
+        assert len(compact(best_scheme(text), text)) == min(sizes)
+
 
 class TestIsil:
     @pytest.mark.parametrize(
@@ -145,6 +150,29 @@ class TestIsil:
     def test_zero_padding_is_no_hyphen(self):
         assert decode_isil(bytes.fromhex("0880")) == "AB"
 
+    def test_zero_padding_is_named(self):
+        tag = encode_part2({1: "12", 3: "AB"})
+        assert decode_part2(tag).divergences == ()
+        padded = tag.replace(bytes.fromhex("03020 8BF".replace(" ", "")), bytes.fromhex("03020880"))
+        assert padded != tag
+        item = decode_part2(padded)
+        assert (item.named()["owner"], item.divergences) == ("AB", ("isil-padding",))
+
+    @pytest.mark.parametrize(
+        ("isil", "bits"),
+        [
+            ("AB", 10),
+            ("A1B", 5 + 5 + 4 + 5),  # a shift costs less than two latches
+            ("AaB", 5 + 5 + 5 + 5),
+            ("Aab", 5 + 5 + 10),  # a latch that stays
+            ("A12B", 5 + 5 + 8 + 4 + 5),
+            ("A1-2", 5 + 5 + 4 + 4 + 4),  # the hyphen is in every set
+            ("a1b2", 5 + 5 + 5 + 4 + 4 + 5 + 4),  # a shift out of the numbers costs four
+        ],
+    )
+    def test_fewest_bits_are_written(self, isil, bits):
+        assert len(encode_isil(isil)) == -(-bits // 8)
+
     @given(isils)
     def test_any_isil_survives(self, isil):
         assert decode_isil(encode_isil(isil)) == isil
@@ -157,7 +185,7 @@ class TestIsil:
 
 class TestLayout:
     def test_annex_d_is_written_and_read(self):
-        assert encode_part2(ANNEX_D_VALUES, lock=(1, 3)) == ANNEX_D
+        assert encode_part2(ANNEX_D_VALUES, lockable=(1, 3)) == ANNEX_D
         assert decode_part2(ANNEX_D).lockable_blocks == "ll....lll"
 
     def test_content_parameter_that_lists_others_is_named(self):
@@ -174,7 +202,7 @@ class TestLayout:
         assert decode_part2(ANNEX_D + b"\x00\x99\x99\x99").elements == decode_part2(ANNEX_D).elements
 
     def test_unaligned_elements_before_a_locked_one_are_padded(self):
-        tag = encode_part2({1: "123456789012", 3: "DK-1", 4: "1203"}, lock=(1, 3))
+        tag = encode_part2({1: "123456789012", 3: "DK-1", 4: "1203"}, lockable=(1, 3))
         item = decode_part2(tag)
         assert item.elements[2] == Element(4, 1, "1203", 0)
         assert item.lockable_blocks.startswith("ll..")
@@ -189,7 +217,7 @@ class TestLayout:
     def test_tag_says_what_was_written(self, others, pii, owner, lock):
         values = {1: pii} | others | ({3: owner} if owner else {})
         assume(all(len(value.encode()) <= 60 for value in values.values()))
-        tag = encode_part2(values, lock=lock)
+        tag = encode_part2(values, lockable=lock)
         item = decode_part2(tag)
         assert len(tag) % 4 == 0
         assert {element.oid: element.value for element in item.elements if element.oid != 2} == values

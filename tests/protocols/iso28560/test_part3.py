@@ -116,6 +116,10 @@ class TestDivergences:
         block = decode_part3(with_bytes(TAG, b33=0x41))
         assert (block.owner, block.divergences) == ("DK718500", ("owner-padding",))
 
+    def test_hyphen_after_the_country_is_read_and_named(self):
+        block = decode_part3(with_bytes(TAG, b23=0x2D))
+        assert (block.owner, block.divergences) == ("DK-18500", ("owner-hyphen",))
+
     def test_bad_extension_leaves_the_basic_block_and_the_good_extensions(self):
         tag = bytearray(encode_part3("1", "DK", extensions=[Extension(4, b"title"), Extension(5, b"DK\x0042")]))
         tag[-2] ^= 1

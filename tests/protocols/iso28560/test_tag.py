@@ -34,6 +34,12 @@ class TestRefusals:
         with pytest.raises(BlankTag):
             decode_tag(b"", dsfid=0x3E, afi=None)
 
+    def test_basic_block_without_an_identifier_is_blank(self):
+        with pytest.raises(BlankTag):
+            decode_tag(
+                bytes.fromhex("11010100000000000000000000000000000000F377444B0000000000000000000000"), dsfid=0x3E, afi=0
+            )
+
     def test_tag_that_says_3e_with_a_wrong_crc_is_a_bad_read(self):
         with pytest.raises(BadTagCheck):
             decode_tag(PART3[:5] + b"x" + PART3[6:], dsfid=0x3E, afi=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from drivers.base import PadTag
 
@@ -20,10 +20,13 @@ class Sightings:
         self._missed: dict[str, int] = {}
         self.stable: frozenset[str] = frozenset()
 
-    def take(self, uids: Iterable[str]) -> bool:
-        """Take one inventory; True while the picture is not settled, so that the next look should come soon."""
+    def take(self, uids: Iterable[str], sure: Collection[str] = ()) -> bool:
+        """Take one inventory; True while the picture is not settled, so that the next look should come soon.
+
+        ``sure`` are those of ``uids`` that the RFID reader itself has seen more than once: one sighting of them is enough.
+        """
         now = frozenset(uids)
-        self._seen = {uid: self._seen.get(uid, 0) + 1 for uid in now}
+        self._seen = {uid: self._seen.get(uid, 0) + (PASSES if uid in sure else 1) for uid in now}
         self._missed = {uid: self._missed.get(uid, 0) + 1 for uid in self.stable - now}
         come = {uid for uid, times in self._seen.items() if times >= PASSES}
         gone = {uid for uid, times in self._missed.items() if times >= PASSES}
@@ -61,6 +64,10 @@ class ContentCache:
             found = self._tags.pop(uid, None)
             if found is not None:
                 self._tags[uid] = (found[0], now)
+
+    def forget(self, uid: str) -> None:
+        """Believe nothing about this tag any more: a write to it went wrong midway."""
+        self._tags.pop(uid, None)
 
     def clear(self) -> None:
         """Forget everything."""

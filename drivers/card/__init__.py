@@ -1,0 +1,1 @@
+"""Cardreaders alone, without a gate behind them."""
