@@ -137,26 +137,25 @@ def _takes_32_for_whole(profile: CardProfile, samples: Sequence[Sample]) -> bool
 
 def _fitting(samples: Sequence[Sample]) -> tuple[CardProfile, ...]:
     """The profiles that give every sample its known number: whole where that is possible, and with every bit unless it is not."""
-    first = samples[0]
-    for profiles in (_plain(first, True), _leaving_out(first, True), _plain(first, False), _leaving_out(first, False)):
-        fits = [p for p in profiles if any(all(_agrees(p, each, way) for each in samples) for way in _WAYS)]
-        if fits:
-            return _without_doubles(fits, samples)
+    first, digits = samples[0], max(len(each.raw) for each in samples)
+    # Ten digits are hex too. But of cards whose every number has digits alone, printed numbers are meant if they can be.
+    certain = any(_is_hex(each.known) for each in samples)
+    for ways in (_WAYS,) if certain else (_WAYS[1:], _WAYS[:1]):
+        for profiles in (
+            _plain(first, digits, True), _leaving_out(first, True), _plain(first, digits, False), _leaving_out(first, False),
+        ):  # fmt: skip
+            fits = [p for p in profiles if any(all(_agrees(p, each, way) for each in samples) for way in ways)]
+            if fits:
+                return _without_doubles(fits, samples)
     return ()
 
 
 def _without_doubles(fits: Sequence[CardProfile], samples: Sequence[Sample]) -> tuple[CardProfile, ...]:
-    """Of profiles of one byte order that gave the same, the first; a cut number only where none of that order keeps all of it."""
+    """Of profiles of one byte order and end that gave the same, the first: what these cards cannot tell apart is one answer."""
     kept: dict[tuple[bool, str, tuple[bytes, ...]], CardProfile] = {}
-    whole: set[bool] = set()
     for profile in fits:
-        cards = [_read(profile, each) for each in samples]
-        if any(card.truncated for card in cards):
-            if profile.reverse_bytes in whole:
-                continue
-        else:
-            whole.add(profile.reverse_bytes)
-        kept.setdefault((profile.reverse_bytes, profile.end, tuple(card.value for card in cards)), profile)
+        values = tuple(_read(profile, each).value for each in samples)
+        kept.setdefault((profile.reverse_bytes, profile.end, values), profile)
     return tuple(kept.values())
 
 
@@ -224,14 +223,17 @@ def _agrees(profile: CardProfile, sample: Sample, way: str) -> bool:
 # --- profiles to try -----------------------------------------------------------------------------------------------------
 
 
-def _plain(sample: Sample, whole: bool) -> Iterator[CardProfile]:
-    """Every profile of the sample's kind of line that takes its numbers for whole, or for cut; straight before reversed."""
+def _plain(sample: Sample, digits: int, whole: bool) -> Iterator[CardProfile]:
+    """Every profile of the sample's kind of line that takes its numbers for whole, or for cut; straight before reversed.
+
+    ``digits`` of the longest read: a chip number of four bytes has up to ten in decimal, one of seven bytes up to 17.
+    """
     framed = _framed(sample)
     for reverse in (False, True):
         if sample.form == "ascii":
             yield CardProfile(reverse, whole=None if whole else False)
             if whole:
-                yield from (CardProfile(reverse, "dec", number_bytes=size) for size in (4, 7, 8))
+                yield CardProfile(reverse, "dec", number_bytes=4 if digits <= 10 else 7 if digits <= 17 else 8)
             else:
                 yield CardProfile(reverse, "dec")
                 yield from (CardProfile(reverse, "3+5", end=end) for end in _ENDS)

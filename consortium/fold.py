@@ -14,7 +14,7 @@ from consortium.effects import EFFECTS, Logged, conflict, who_of
 from consortium.events import ITEM_KINDS, Event, Kind, encode
 from consortium.facts import ItemStatus
 from consortium.machines import ITEM, Guard, Row
-from consortium.states import ItemHistory, Loan, OutKind, Visit
+from consortium.states import ASSUMED, ItemHistory, Loan, OutKind, Visit
 
 __all__ = ["DUPLICATE_SCAN_MS", "Logged", "Sifted", "apply", "begin", "fold_item", "fold_visits", "sift"]
 
@@ -270,6 +270,7 @@ def fold_visits(events: Iterable[Logged]) -> list[Visit]:
             current.t_out = event.t_eff
             current.out_kind = _OUT[event.kind]
             current.out_event = event.name
+            current.out_passage = event.data.get("passage", ASSUMED) if event.kind is Kind.EXIT else None
         if event.kind is Kind.ENTRY:
             visits.append(
                 Visit(
@@ -280,6 +281,7 @@ def fold_visits(events: Iterable[Logged]) -> list[Visit]:
                     home=event.data["home"],
                     visitor_class=event.data["class"],
                     t_in=event.t_eff,
+                    passage=event.data.get("passage", ASSUMED),
                 )
             )
     return visits

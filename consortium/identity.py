@@ -118,17 +118,6 @@ def canonical_uid(text: str) -> bytes:
     return raw
 
 
-@dataclass(frozen=True, slots=True)
-class CardProfile:
-    """How one cardreader writes a card's bytes, so that one card gives the same bytes at every cardreader."""
-
-    reverse_bytes: bool = False
-
-    def canonical(self, raw: bytes) -> bytes:
-        """The card's canonical bytes from what the cardreader sent."""
-        return raw[::-1] if self.reverse_bytes else raw
-
-
 def _mac(key: bytes, *parts: bytes) -> str:
     return hmac.digest(key, b"\x1f".join(parts), "sha256").hex()
 

@@ -164,6 +164,10 @@ class ItemHistory:
         return self.transits[-1] if self.transits and self.transits[-1].open else None
 
 
+ASSUMED = "assumed"
+"""How a passage is known where the gate cannot tell; so was every visit before gates could."""
+
+
 class OutKind(StrEnum):
     """How a visit ended."""
 
@@ -174,7 +178,11 @@ class OutKind(StrEnum):
 
 @dataclass(slots=True)
 class Visit:
-    """A reader's stay at a branch; ``id`` is the id of its ENTRY event."""
+    """A reader's stay at a branch; ``id`` is the id of its ENTRY event.
+
+    ``passage`` says how the coming in is known: "confirmed" (somebody was seen to go through) or "assumed" (the gate was opened and
+    cannot tell); ``out_passage`` the same of going out, None where nobody saw it.
+    """
 
     id: str
     branch: str
@@ -186,6 +194,8 @@ class Visit:
     t_out: int | None = None
     out_kind: OutKind | None = None
     out_event: str | None = None
+    passage: str = ASSUMED
+    out_passage: str | None = None
 
 
 class HoldState(StrEnum):

@@ -1,8 +1,9 @@
 """Byte streams to devices, opened by URL: the one place that knows serial lines, ptys, TCP and RFC 2217.
 
 ``serial:PATH?baudrate=38400&parity=E``, ``pty:PATH`` (a pty or a symlink to one: no line settings, a pty has no
-parity), ``tcp:HOST:PORT`` and ``rfc2217://HOST:PORT?baudrate=…``. `open_port` is for the event loop; `open_raw` for a
-driver that owns a thread and polls. Both open a line for themselves alone: two programs on one device garble both.
+parity), ``tcp:HOST:PORT``, ``listen:HOST:PORT`` for a device that connects to us (``listen:PORT`` = from this machine only) and
+``rfc2217://HOST:PORT?baudrate=…``. `open_port` is for the event loop; `open_raw` for a driver that owns a thread and
+polls. Both open a line for themselves alone: two programs on one device garble both.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import serial
 import serial_asyncio_fast
 
 from drivers.base import ConfigurationError, DeviceOffline
+from drivers.listening import ListeningPort
 
 Parity = Literal["N", "E", "O"]
 MAX_BUFFER = 65536
@@ -40,7 +42,7 @@ class PortError(DeviceOffline):
 class PortUrl:
     """A port's address and line settings; ``baudrate`` in bits per second, always 8 data bits and one stop bit."""
 
-    scheme: Literal["serial", "pty", "tcp", "rfc2217"]
+    scheme: Literal["serial", "pty", "tcp", "listen", "rfc2217"]
     path: str = ""
     host: str = ""
     tcp_port: int = 0
@@ -61,17 +63,21 @@ def parse_url(url: str, *, baudrate: int = 9600, parity: Parity = "N") -> PortUr
     line = PortUrl("serial", baudrate=int(speed), parity=_PARITIES[sign])
     if scheme in ("serial", "pty") and rest:
         return replace(line, scheme=cast("Literal['serial', 'pty']", scheme), path=rest)
-    if scheme in ("tcp", "rfc2217"):
+    if scheme in ("tcp", "listen", "rfc2217"):
+        if scheme == "listen" and ":" not in rest:
+            rest = f"127.0.0.1:{rest}"
         host, _, number = rest.removeprefix("//").rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
         if host and number.isascii() and number.isdigit() and 0 < int(number) < 65536:
-            return replace(line, scheme=cast("Literal['tcp', 'rfc2217']", scheme), host=host, tcp_port=int(number))
+            kind = cast("Literal['tcp', 'listen', 'rfc2217']", scheme)
+            return replace(line, scheme=kind, host=host, tcp_port=int(number))
     raise _bad_url()
 
 
 def _bad_url() -> ConfigurationError:
     return ConfigurationError(
-        "BAD_URL", "a port is serial:PATH?baudrate=38400&parity=E, pty:PATH, tcp:HOST:PORT or rfc2217://HOST:PORT"
+        "BAD_URL",
+        "a port is serial:PATH?baudrate=38400&parity=E, pty:PATH, tcp:HOST:PORT, listen:HOST:PORT or rfc2217://HOST:PORT",
     )
 
 
@@ -94,8 +100,8 @@ class Port(Protocol):
         """Close the port; a second call does nothing."""
 
 
-class _Inbox:
-    """Bytes received and not yet read, with one waiter."""
+class Inbox:
+    """Bytes received and not yet read, with one waiter; what every kind of port here keeps."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
@@ -107,19 +113,23 @@ class _Inbox:
         return len(self._bytes)
 
     def put(self, data: bytes) -> None:
+        """Take bytes that came."""
         self._bytes += data
         self._changed.set()
 
     def lose(self, error: PortError) -> None:
+        """Say that nothing will come any more; the first reason counts."""
         if self._lost is None:
             self._lost = error
         self._changed.set()
 
     def check(self) -> None:
+        """Raise why the port was lost, if it was."""
         if self._lost is not None:
             raise PortError(self._lost.code, str(self._lost))
 
     def discard(self) -> int:
+        """Forget what came and was not read; gives the number of bytes."""
         dropped = len(self._bytes)
         self._bytes.clear()
         self._changed.clear()
@@ -127,6 +137,7 @@ class _Inbox:
         return dropped
 
     async def take(self, n: int) -> bytes:
+        """Wait for bytes and give at most ``n``; raises `PortError`."""
         while not self._bytes:
             self.check()
             self._changed.clear()
@@ -145,7 +156,7 @@ class _StreamPort(asyncio.Protocol):
     """A port over an asyncio transport: pyserial-asyncio-fast for lines, the loop's own for TCP."""
 
     def __init__(self) -> None:
-        self._inbox = _Inbox()
+        self._inbox = Inbox()
         self._transport: Any = None
         self._paused = False
         self._may_write = asyncio.Event()
@@ -197,7 +208,9 @@ class _StreamPort(asyncio.Protocol):
             # abort, not close: close waits in tcdrain for a device that may never take the bytes
             self._transport.abort()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._closed.wait(), 2.0)
+                # not wait_for: in Python 3.11 it swallows a cancellation that comes as the wait ends, and the driver lives on
+                async with asyncio.timeout(2.0):
+                    await self._closed.wait()
 
 
 class _ThreadPort:
@@ -205,7 +218,7 @@ class _ThreadPort:
 
     def __init__(self, line: Any) -> None:
         self._line = line
-        self._inbox = _Inbox()
+        self._inbox = Inbox()
         self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._pump, name="port-rfc2217", daemon=True)
@@ -258,6 +271,8 @@ async def open_port(url: str, *, baudrate: int = 9600, parity: Parity = "N", tim
         async with asyncio.timeout(timeout_s):
             if where.scheme == "rfc2217":
                 return _ThreadPort(await asyncio.to_thread(_open_rfc2217, where, 0.1))
+            if where.scheme == "listen":
+                return await ListeningPort.listen(where.host, where.tcp_port, Inbox())
             if where.scheme == "tcp":
                 transport, _ = await loop.create_connection(lambda: port, where.host, where.tcp_port)
                 transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -315,6 +330,8 @@ class RawPort:
 def open_raw(url: str, *, baudrate: int = 9600, parity: Parity = "N", timeout_s: float = OPEN_TIMEOUT_S) -> RawPort:
     """Open a port for a polling thread; blocks up to ``timeout_s``; raises as `open_port` does."""
     where = parse_url(url, baudrate=baudrate, parity=parity)
+    if where.scheme == "listen":
+        raise ConfigurationError("BAD_URL", "this driver connects to its device and cannot wait to be connected to")
     try:
         if where.scheme == "rfc2217":
             return RawPort(_open_rfc2217(where, 0), None)
@@ -369,6 +386,8 @@ _CODES = {
 
 
 def _explain(error: Exception, where: PortUrl) -> PortError:
+    if where.scheme == "listen":
+        return PortError("PORT_BUSY", "the address to listen on is taken, or is not this machine's")
     if where.scheme in ("tcp", "rfc2217"):
         return PortError("PORT_UNREACHABLE", f"nothing answers at the {where.scheme} address")
     code, message = _CODES.get(getattr(error, "errno", None) or 0, ("PORT_LOST", "the port could not be set up"))

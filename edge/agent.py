@@ -7,6 +7,7 @@ Stop is the way back and takes under 3 s. A part that fails degrades itself: no 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Callable, Mapping
@@ -59,6 +60,7 @@ log = logging.getLogger(__name__)
 
 TICK_S = 15.0
 LINK_STOP_S = 1.5
+LAST_WORDS_S = 0.8
 
 
 class Agent:
@@ -309,7 +311,14 @@ class Agent:
         await self.replica.close()
 
     async def _stop_link(self) -> None:
-        """Stop the link within its time: a task that lost its cancellation (`asyncio.wait_for` before Python 3.12) gets another."""
+        """Stop the link within its time: a task that lost its cancellation (`asyncio.wait_for` before Python 3.12) gets another.
+
+        What stopping itself wrote (visits that were open, counts of the period) gets a moment to reach the hub; it would not be lost.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_S):
+                while self.outbox.depth and not self.link.away:  # noqa: ASYNC110 - bounded by the line above
+                    await asyncio.sleep(0.02)
         try:
             async with asyncio.timeout(LINK_STOP_S):
                 await self.link.stop()

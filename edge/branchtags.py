@@ -89,7 +89,10 @@ class BranchTags:
         self._following: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Take up what was known before, and the tags that a power cut left unwritten; where the file cannot be had, tags are read and switched all the same."""
+        """Take up what was known before, and the tags that a power cut left unwritten.
+
+        Where the file of tags cannot be had, tags are read and switched all the same.
+        """
         self.uids.open()
         try:
             self.store.open(self._now())
@@ -110,6 +113,7 @@ class BranchTags:
 
     async def stop_writing(self) -> None:
         """End what writes tags, while their pads are still there."""
+        await self.station.close()
         for drop in self.drops.values():
             await drop.close()
         for tags in self.pads.values():

@@ -26,7 +26,9 @@ LOOK_S = 30.0
 """Longest sleep before the clock is looked at again: it may have been set meanwhile."""
 
 _MINUTE_MS = 60_000
+_MOST = (1 << 31) - 1
 _SIDE = {"tailgated": "tailgated", "wrong_way": "tailgated", "unopened": "unopened", "not_taken": "not_taken"}
+_SIDES = frozenset(_SIDE.values())
 _THROUGH = frozenset({"confirmed", "free"})
 
 Execute = Callable[[str, Command], Awaitable[None]]
@@ -62,6 +64,7 @@ class _Today:
 
     came: int = 0
     left: int = 0
+    side: dict[str, int] = field(default_factory=dict)
 
 
 class Counters:
@@ -115,6 +118,8 @@ class Counters:
         today = self._today.setdefault(device, _Today())
         today.came += data["came"]
         today.left += data["left"]
+        for name in _SIDES & data.keys():
+            today.side[name] = today.side.get(name, 0) + data[name]
 
     # --- what is counted ---
 
@@ -149,7 +154,7 @@ class Counters:
         if what in _SIDE:
             name = _SIDE[what]
             tally.side[name] = tally.side.get(name, 0) + 1
-            self._on_fact(device, name, tally.side[name])
+            self._on_fact(device, name, self.beside(device)[name])
         if tally.by == "passages" and (what in _THROUGH or what in ("tailgated", "unopened", "wrong_way")):
             if direction == "OUT":
                 tally.left += 1
@@ -163,6 +168,11 @@ class Counters:
         """Persons in and out at a device since the branch's midnight."""
         tally, past = self._tallies[device], self._today.get(device, _Today())
         return past.came + tally.came, past.left + tally.left
+
+    def beside(self, device: str) -> dict[str, int]:
+        """What did not fit at a device since the branch's midnight: ``tailgated``, ``unopened``, ``not_taken``, where there was any."""
+        told, now = self._today.get(device, _Today()).side, self._tallies[device].side
+        return {name: told.get(name, 0) + now.get(name, 0) for name in sorted(told.keys() | now.keys())}
 
     def drift(self, device: str) -> int | None:
         """How many more came in by this counter than by the gates it is compared with; None where there is nothing to compare."""
@@ -193,7 +203,7 @@ class Counters:
                 "drift": self.drift(device),
                 "missing_min": tally.missing(self._now()),
                 "since": tally.since,
-                **tally.side,
+                **self.beside(device),
             }
             for device, tally in self._tallies.items()
         }
@@ -228,9 +238,12 @@ class Counters:
         midnight = self._midnight(now)
         if midnight != self._day:
             self._day = midnight
+            over = {device: self.beside(device) for device in self._tallies}
             self._today.clear()
-            for device in self._tallies:
+            for device, names in over.items():
                 self._show(device)
+                for name in names:
+                    self._on_fact(device, name, 0)
             await self._reset()
 
     async def _reset(self) -> None:
@@ -247,11 +260,11 @@ class Counters:
             if not (tally.empty and tally.by == "passages"):
                 drift = self.drift(device)
                 data: dict[str, Any] = {
-                    "came": tally.came, "left": tally.left, "since": since, "until": until, "by": tally.by,
+                    "came": min(tally.came, _MOST), "left": min(tally.left, _MOST), "since": since, "until": until, "by": tally.by,
                     "missing": tally.missing(until), "reset": int(tally.reset), **tally.side,
                 }  # fmt: skip
                 if drift is not None:
-                    data["drift"] = drift
+                    data["drift"] = max(-_MOST, min(drift, _MOST))
                 self._outbox.append_nowait(Draft(Kind.PEOPLE_COUNTED, self._branch, device, data))
                 if until > self._day:
                     self._sum(device, data)

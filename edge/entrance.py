@@ -39,6 +39,9 @@ MAX_UNDER_WAY = 64
 
 _WEAKEST_FIRST = (Assurance.LOW, Assurance.MED, Assurance.HIGH)
 
+_NOBODYS_CARD = frozenset({"CARD_RANDOM", "CARD_FACILITY"})
+"""Reads of a real card that stands for nobody here: no way in, but whoever holds it must get out."""
+
 TokenOf = Callable[[CardProfile, CardRead], CardToken]
 """The token of a read; raises CardError for what cannot be a card (`edge.cards.card_token`)."""
 
@@ -64,7 +67,8 @@ class GateSettings:
 class CardSource:
     """A cardreader that stands beside a gate of another device; its reads are presented at ``gate``.
 
-    ``direction`` is where it stands; "" leaves the way to the read, and then to the gate. ``driver`` shows green and red where it can, else the gate does.
+    ``direction`` is the side it stands on; "" leaves the way to the read, and then to the gate. ``driver`` shows green and red where
+    it can, else the gate does.
     """
 
     device: str
@@ -175,7 +179,10 @@ class Entrance:
         except CardError as error:
             log.info("gate %s: a read that can be no card: %s", tap.device, error.code)
             self._count_read(tap.read, "NOT_A_CARD")
-            await self._deny(tap)
+            if tap.direction == "OUT" and error.code in _NOBODYS_CARD:
+                await self._let_out(tap, None)
+            else:
+                await self._deny(tap)
             return
         if tap.direction == "OUT":
             await self._let_out(tap, card)
@@ -293,10 +300,10 @@ class Entrance:
 
     # --- out ---
 
-    async def _let_out(self, tap: _Tap, card: CardToken) -> None:
-        """Out is always open, for whoever it is and whatever is known."""
-        person = self._facts.person(card.token)
-        if person is not None and card.truncated and person.home != self._facts.org:
+    async def _let_out(self, tap: _Tap, card: CardToken | None) -> None:
+        """Out is always open, for whoever it is and whatever is known; ``card`` None where it can be nobody's."""
+        person = self._facts.person(card.token) if card is not None else None
+        if person is not None and card is not None and card.truncated and person.home != self._facts.org:
             person = None
         srid = person.srid if person is not None else None
         left = Draft(Kind.EXIT, self._facts.branch, tap.device, {}, srid=srid)

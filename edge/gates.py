@@ -97,7 +97,8 @@ class Gates:
 
     def _beside(self, device: str, at: str, options: Mapping[str, Any]) -> None:
         beside = self.devices.configs.get(at)
-        if at == device or beside is None or "gate" in beside.options or self.devices.gate(at) is None:
+        # A device that stands beside a gate is none, and so none stands beside itself.
+        if beside is None or "gate" in beside.options or self.devices.gate(at) is None:
             raise OptionError("NO_SUCH_GATE", f"gate names {at!r}, which is no gate of this branch")
         driver = self.devices.drivers[device]
         if "CardRead" not in driver.capabilities.events:

@@ -1,4 +1,4 @@
-"""The device's end of a cable: a pty behind a link, or a listening TCP port.
+"""The device's end of a cable: a pty behind a link, a listening TCP port, or a call to its host.
 
 The device keeps the slave side of its pty open, so that a driver may close and reopen the line as it likes; pulling
 the plug closes both sides, which a driver sees as a hang-up, and removes the link, as udev would.
@@ -17,6 +17,8 @@ from typing import Protocol
 
 OnBytes = Callable[[bytes], None]
 _READ = 4096
+RETRY_S = 0.3
+"""How soon a device that calls its host calls again."""
 
 
 class LineError(Exception):
@@ -161,6 +163,56 @@ class TcpLine:
             self._listening = False
 
 
+class CallingLine:
+    """``connect:HOST:PORT``: what a gate in notification mode does."""
+
+    def __init__(self, host: str, tcp_port: int) -> None:
+        self.url = f"connect:{host}:{tcp_port}"
+        self._address = (host, tcp_port)
+        self._task: asyncio.Task[None] | None = None
+        self._sink: asyncio.StreamWriter | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether a host took the call."""
+        return self._sink is not None
+
+    def plug(self, on_bytes: OnBytes) -> None:
+        """Begin to call."""
+        self._task = asyncio.create_task(self._call(on_bytes))
+
+    async def _call(self, on_bytes: OnBytes) -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                source, sink = await asyncio.open_connection(*self._address)
+                sink.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._sink = sink
+                try:
+                    while data := await source.read(_READ):
+                        on_bytes(data)
+                finally:
+                    self._sink = None
+                    sink.close()
+            await asyncio.sleep(RETRY_S)
+
+    def write(self, data: bytes) -> int:
+        """Send to the host; lost where there is none."""
+        if self._sink is None or self._sink.is_closing():
+            return 0
+        self._sink.write(data)
+        return len(data)
+
+    def forget(self) -> None:
+        """Lose power: the connection is forgotten and never closed, and the host is called anew."""
+        self._sink = None
+
+    def unplug(self) -> None:
+        """Hang up."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+
 def _listen(host: str, tcp_port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -174,12 +226,14 @@ def _listen(host: str, tcp_port: int) -> socket.socket:
     return listener
 
 
-def open_line(url: str) -> PtyLine | TcpLine:
-    """Make the device's end of ``pty:LINK`` or ``tcp:HOST:PORT`` (port 0 = any); raises `LineError`."""
+def open_line(url: str) -> PtyLine | TcpLine | CallingLine:
+    """Make the device's end of ``pty:LINK``, ``tcp:HOST:PORT`` (port 0 = any) or ``connect:HOST:PORT``; raises `LineError`."""
     scheme, _, rest = url.partition(":")
     if scheme == "pty" and rest:
         return PtyLine(rest)
     host, _, number = rest.removeprefix("//").rpartition(":")
     if scheme == "tcp" and host and number.isascii() and number.isdigit() and int(number) < 65536:
         return TcpLine(host.removeprefix("[").removesuffix("]"), int(number))
-    raise LineError("BAD_URL", "a simulated device sits at pty:LINK or tcp:HOST:PORT")
+    if scheme == "connect" and host and number.isascii() and number.isdigit() and 0 < int(number) < 65536:
+        return CallingLine(host.removeprefix("[").removesuffix("]"), int(number))
+    raise LineError("BAD_URL", "a simulated device sits at pty:LINK, tcp:HOST:PORT or connect:HOST:PORT")

@@ -10,7 +10,23 @@ from typing import Annotated
 import typer
 
 from tongjie import __version__
-from tongjie.commands import bench, check, demo, docs, doctor, frame, log, policy, probe, sim, sip2, tag, test, whatif
+from tongjie.commands import (
+    bench,
+    card,
+    check,
+    demo,
+    docs,
+    doctor,
+    frame,
+    log,
+    policy,
+    probe,
+    sim,
+    sip2,
+    tag,
+    test,
+    whatif,
+)
 
 app = typer.Typer(
     name="tongjie",
@@ -32,6 +48,7 @@ app.command()(whatif.whatif)
 sim.register(app)
 probe.register(app)
 app.add_typer(sip2.app, name="sip2", help="Speak SIP2: call a server, decode messages.")
+app.add_typer(card.app, name="card", help="Learn how a cardreader writes cards.")
 app.add_typer(tag.app, name="tag", help="Decode and encode RFID tag data.")
 app.add_typer(log.app, name="log", help="A hub's event log as a file.")
 app.add_typer(policy.app, name="policy", help="Build, check, read, explain and sign the policy.")

@@ -91,6 +91,7 @@ class PollingPad:
         self._cache = ContentCache()
         self._tags: tuple[PadTag, ...] = ()
         self._unasked: set[str] = set()
+        self._filled = False
         self._errors: deque[bool] = deque(maxlen=_WINDOW)
         self._last_frame: float | None = None
         self._totals = {
@@ -232,8 +233,10 @@ class PollingPad:
             known = {tag.uid: tag for tag in self._tags if tag.uid in some}
             read = await link.read([Seen(uid) for uid in known], known)
             self._tags = tuple(read.get(tag.uid, tag) for tag in self._tags)
-        if self._unasked or not self._tags:
+            self._filled = self._filled or bool(read)
+        if self._unasked or not self._filled:
             return False
+        self._filled = False
         self._show(self._tags)
         return True
 

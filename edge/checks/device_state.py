@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from edge.checks.base import Issue, Vitals
 
+_CONFIGURED = ("配置有误，详见日志", "Its configuration is wrong: the log says what.")
 _WHAT = {
+    "UNKNOWN_OPTION": _CONFIGURED,
+    "BAD_OPTION": _CONFIGURED,
+    "BAD_URL": _CONFIGURED,
+    "CARD_PROFILE": _CONFIGURED,
+    "NO_SUCH_GATE": _CONFIGURED,
+    "RESTARTING": ("正在重新启动", "It is being restarted."),
+    "PAPER_OUT": ("打印机缺纸", "The printer is out of paper."),
+    "PAPER_LOW": ("打印纸将用完", "The printer's paper is running out."),
+    "COVER_OPEN": ("打印机盖未合上", "The printer's cover is open."),
     "DRIVER_FAILED": ("驱动程序异常，正在重启", "Its driver failed and is being restarted."),
     "UNKNOWN_DRIVER": ("没有此类设备的驱动：检查 kind", "There is no driver of this kind: check `kind`."),
     "NOISY_LINE": ("线路干扰：检查线缆与接地", "The line is noisy: check cable and earth."),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from consortium.identity import ItemKey
+from drivers.base import DeviceOffline
 from edge.answers import Answer, ItemRef
 from edge.desk import Desk, HowReturned
 from edge.selfservice.sets import ItemSet
@@ -35,7 +36,14 @@ class LeftOnPad:
         return {key: stack for key, stack in lent.items() if key in waits and self._still_here(stack)}
 
     async def undo(self, left: Mapping[ItemKey, ItemSet]) -> list[Answer]:
-        """Undo those loans: first that is durable, then the tags take back exactly what stood on them before."""
+        """Undo those loans: first that is durable, then the tags take back exactly what stood on them before.
+
+        Only what a fresh look finds there still: a pad that does not answer proves nothing, and then the loan stands.
+        """
+        try:
+            await self._tags.fresh()
+        except DeviceOffline:
+            return []
         answers = []
         for key in left:
             stack = self.behind({key: left[key]}).get(key)

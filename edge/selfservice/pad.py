@@ -147,7 +147,7 @@ class PadKiosk:
             "online": self._online(),
             "pad": "online" if self._tags.online else "offline",
             "items": self.pad_items(),
-            "put_back": [self._plain(key) for key in self._tags.put_back],
+            "put_back": [self._plain(key) for key in self._tags.asked_back],
         }
 
     def pad_items(self) -> list[dict[str, Any]]:

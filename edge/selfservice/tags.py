@@ -7,6 +7,7 @@ set right by whichever pad sees it next. All parts of an item are switched toget
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from edge.selfservice.repairs import Repair, RepairQueue, Waiting
 from edge.selfservice.sets import ItemSet, sets_of
 from edge.tagmap import TagItem, TagMap
 from protocols.iso28560 import AfiPair
-from protocols.iso28560.uhf import secured_of
+from protocols.iso28560.uhf import TOGGLE, secured_of
 
 __all__ = ["PadTags", "TagItem"]
 
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.3, 5.0
 """Between tries to mend a tag that lies on the pad and does not take its state."""
+
+CLOSE_S = 1.0
 
 READER_CARD = "READER_CARD"
 
@@ -120,6 +123,11 @@ class PadTags:
         """Items of the branch whose tags are not finished, oldest first."""
         return tuple(entry.key for entry in self._repairs.waiting())
 
+    @property
+    def asked_back(self) -> tuple[ItemKey, ...]:
+        """Those of them whose tags failed at this pad: what its readers are asked to put back."""
+        return tuple(entry.key for entry in self._repairs.waiting() if entry.device == self.device)
+
     def sets(self) -> dict[ItemKey, ItemSet]:
         """Every item on the pad with its parts, in the order of its tags."""
         return sets_of(self.read)
@@ -172,6 +180,9 @@ class PadTags:
             priors = self._repairs.priors(key)
         waiting = _still_waiting(here, results, before, wish, priors)
         reason = next((tag.reason for tag in waiting.values() if not tag.done), "" if waiting else "NO_TAG")
+        told = (before.secured, before.restore, before.reason) if before is not None else None
+        if told != (wish.secured, wish.restore, reason):
+            await self._record(key, self._says(wish, results), reason)
         if reason:
             same = before is not None and (before.secured, before.restore) == (wish.secured, wish.restore)
             since = before.since if before is not None and same else self._now()
@@ -182,9 +193,6 @@ class PadTags:
             if wish.secured:
                 self._repairs.forget(key)
             await self._repairs.end(key)
-        told = (before.secured, before.restore, before.reason) if before is not None else None
-        if told != (wish.secured, wish.restore, reason):
-            await self._record(key, self._says(wish, results), reason)
         self._tell()
         return not reason
 
@@ -200,6 +208,9 @@ class PadTags:
         """What the tags say now, as far as it was read back."""
         said = {uid: self.meaning(done.after) for uid, done in results.items() if done.after != Security()}
         self.read = tuple(replace(item, secured=said[item.uid]) if item.uid in said else item for item in self.read)
+        self.tags = tuple(
+            _written(tag, results[tag.uid].after, said[tag.uid]) if tag.uid in said else tag for tag in self.tags
+        )
 
     def meaning(self, state: Security) -> bool | None:
         """Whether a security state is the site's "in stock"; None where it is neither of the pair."""
@@ -259,10 +270,24 @@ class PadTags:
         return any(uid not in entry.tags or not entry.tags[uid].done for uid in mine)
 
     async def close(self) -> None:
-        """End mending."""
+        """End mending; a tag that is being written is finished, as far as that takes no longer than `CLOSE_S`."""
         if self._mending is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await self._writing.acquire()
+                    self._writing.release()
             self._mending.cancel()
             await asyncio.gather(self._mending, return_exceptions=True)
+
+
+def _written(tag: PadTag, state: Security, secured: bool | None) -> PadTag:
+    """A tag with the security state that was read back from it."""
+    if state.epc is None:
+        afi = tag.afi if state.afi is None else state.afi
+        return replace(tag, afi=afi, eas=tag.eas if state.eas is None else state.eas, secured=secured)
+    bank = bytes.fromhex(state.epc)
+    pc = int.from_bytes(bank[:2], "big")
+    return replace(tag, pc=pc, epc=bank[2:], afi=pc & 0xFF if pc & TOGGLE else None, secured=secured)
 
 
 def _still_waiting(

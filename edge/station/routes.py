@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -170,27 +170,27 @@ def _router(pages: StationPages) -> APIRouter:
     @writes.post("/encode")
     async def encode(body: EncodeBody) -> Any:
         order = Order(body.item, body.uid, body.format, body.parts, body.part, body.replace, body.new)
-        return await _told(body.lang, station.encode(body.pad, order))
+        return await _told(station, body.lang, station.encode(body.pad, order))
 
     @writes.post("/convert")
     async def convert(body: ConvertBody) -> Any:
-        return await _told(body.lang, station.convert(body.pad, body.uid, body.format, body.confirmed))
+        return await _told(station, body.lang, station.convert(body.pad, body.uid, body.format, body.confirmed))
 
     @writes.post("/owner")
     async def owner(body: OwnerBody) -> Any:
-        return await _told(body.lang, station.owner(body.pad, body.uid, body.owner))
+        return await _told(station, body.lang, station.owner(body.pad, body.uid, body.owner))
 
     @writes.post("/repair")
     async def repair(body: RepairBody) -> Any:
-        return await _told(body.lang, station.repair(body.pad))
+        return await _told(station, body.lang, station.repair(body.pad))
 
     @writes.post("/seen")
     async def seen(body: NoteBody) -> Any:
-        return await _told(body.lang, station.seen(body.id))
+        return await _told(station, body.lang, station.seen(body.id))
 
     @writes.post("/empty-drop")
     async def empty_drop(body: RepairBody) -> Any:
-        return await _told(body.lang, station.empty_drop(body.pad))
+        return await _told(station, body.lang, station.empty_drop(body.pad))
 
     parent = APIRouter()
     for each in (open_routes, routes, writes):
@@ -198,9 +198,11 @@ def _router(pages: StationPages) -> APIRouter:
     return parent
 
 
-async def _told(lang: str, work: Any) -> Any:
+async def _told(station: Station, lang: str, work: Awaitable[dict[str, Any] | None]) -> Any:
     """What came of it, or its refusal in the page's language. What has begun goes on though the page is gone."""
     task = asyncio.ensure_future(work)
+    station.running.add(task)
+    task.add_done_callback(station.ended)
     try:
         return await asyncio.shield(task) or {}
     except StationRefusal as refusal:

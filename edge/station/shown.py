@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from consortium.facts import ItemStatus
@@ -21,15 +22,20 @@ def should_be_secured(desk: Desk, key: ItemKey) -> bool | None:
     return None if known is None else known.facts.status is not ItemStatus.ON_LOAN
 
 
-def shown_stack(pad: PadTags, desk: Desk, tagmap: TagMap, owns: Any) -> list[dict[str, Any]]:
-    """Every tag on a pad, in the pad's order."""
+def shown_stack(pad: PadTags, desk: Desk, tagmap: TagMap, owns: Callable[[str], bool]) -> list[dict[str, Any]]:
+    """Every tag on a pad, in the pad's order; ``owns`` tells whether a number is one of the library's own."""
     raw = {tag.uid: tag for tag in pad.tags}
     sets = pad.sets()
     return [_shown(item, raw.get(item.uid), sets, desk, tagmap, owns) for item in pad.read]
 
 
 def _shown(
-    item: TagItem, tag: PadTag | None, sets: dict[ItemKey, ItemSet], desk: Desk, tagmap: TagMap, owns: Any
+    item: TagItem,
+    tag: PadTag | None,
+    sets: dict[ItemKey, ItemSet],
+    desk: Desk,
+    tagmap: TagMap,
+    owns: Callable[[str], bool],
 ) -> dict[str, Any]:
     key, content = item.key, item.content
     if item.code == "READER_CARD":  # shown as what it is; its number is nobody's business
@@ -62,7 +68,7 @@ def _shown(
     }
 
 
-def _findings(item: TagItem, stack: ItemSet | None, desk: Desk, owns: Any) -> list[str]:
+def _findings(item: TagItem, stack: ItemSet | None, desk: Desk, owns: Callable[[str], bool]) -> list[str]:
     key = item.key
     if key is None or stack is None:
         return []

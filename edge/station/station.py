@@ -22,6 +22,9 @@ from edge.tagstore import TagStore, TagStoreError
 __all__ = ["Order", "Station", "StationRefusal"]
 
 
+CLOSE_S = 1.0
+
+
 class Station(TagWriting):
     """The station of one branch, over its pads. ``owns`` tells whether a number is one of the library's own; ``now`` ms UTC."""
 
@@ -44,6 +47,7 @@ class Station(TagWriting):
         self._notes = notes
         self._owns = owns
         self.streams: set[asyncio.Event] = set()
+        self.running: set[asyncio.Future[Any]] = set()
         for pad in pads.values():
             pad.listen(self._tell)
         for drop in drops.values():
@@ -53,6 +57,17 @@ class Station(TagWriting):
     def _tell(self) -> None:
         for stream in self.streams:
             stream.set()
+
+    def ended(self, work: asyncio.Future[Any]) -> None:
+        """Work under way ended; a refusal that nobody waited for is no fault."""
+        self.running.discard(work)
+        if not work.cancelled():
+            work.exception()
+
+    async def close(self) -> None:
+        """Let a tag that is being written be finished."""
+        if self.running:
+            await asyncio.wait(self.running, timeout=CLOSE_S)
 
     # --- what is shown ---
 

@@ -37,6 +37,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("unclear", "不明", "Unclear"),
     ("findings", "发现", "Findings"),
     ("actions", "操作", "Actions"),
+    ("choose", "写此标签", "Write this one"),
     ("convert", "转换格式", "Convert"),
     ("confirm_lost", "以下内容无法保留，仍要转换吗？", "This cannot be kept. Convert all the same?"),
     ("choose_owner", "指定所属馆", "Choose the owner"),

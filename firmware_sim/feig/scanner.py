@@ -15,7 +15,7 @@ from protocols.feig.records import HAS_DATA, HAS_ID
 
 TABLE = 256
 """Records that the device can hold."""
-PER_ANSWER = 100
+PER_ANSWER = 64
 
 
 class Scanner:

@@ -63,6 +63,28 @@ class SimReader(LLRPEmulator):
             self._writer.write(data)
             await self._writer.drain()
 
+    async def _handle_message(self, msg: LLRPMessage) -> None:
+        if isinstance(msg, messages.ENABLE_EVENTS_AND_REPORTS | messages.GET_REPORT):
+            return  # LLRP 1.0.1 gives these no answer; the emulator answers an error, at which sllurp gives up
+        if isinstance(msg, messages.DELETE_ROSPEC) and msg.ro_spec_id == 0:  # all of them; the emulator knows no such
+            self._rospecs.clear()
+            self._sync_reporting()
+            answer = messages.DELETE_ROSPEC_RESPONSE(llrp_status=self._status_ok())
+            await self._send(answer, message_id=msg.message_id)
+            return
+        await super()._handle_message(msg)
+        if isinstance(msg, messages.ENABLE_ROSPEC):
+            self._start_at_once(msg.ro_spec_id)
+
+    def _start_at_once(self, number: int) -> None:
+        """Start an inventory whose trigger is "immediate"; the emulator waits for a command."""
+        spec, state = self._rospecs.get(number, (None, ""))
+        if spec is not None and state == "Enabled":
+            trigger = spec.ro_boundary_spec.ro_spec_start_trigger.ro_spec_start_trigger_type
+            if int(trigger) == int(enums.ROSpecStartTriggerType.Immediate):
+                self._rospecs[number] = (spec, "Active")
+                self._sync_reporting()
+
     async def _send(self, msg: LLRPMessage, *, message_id: int = 0) -> None:
         writer = self._writer
         if writer is None:

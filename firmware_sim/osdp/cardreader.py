@@ -25,8 +25,10 @@ _FORMATS = {
     "wiegand": osdp.CardFormat.Wiegand,
 }
 """libosdp 3.2.9 ignores the third format, ASCII, as deprecated."""
-_SWITCH_ON = {2, 4, 5}
-"""OSDP output control codes that switch on: permanently (2, 4) or for the timer's time (5)."""
+_FOR_GOOD = {1: False, 2: True, 3: False, 4: True}
+"""OSDP output control codes that set the permanent state."""
+_FOR_SO_LONG = {5: True, 6: False}
+"""OSDP output control codes that leave it for the timer's time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ class OsdpCardreader:
     """One cardreader with ``readers`` reading faces (0 = way in, 1 = way out) and a gate on each output.
 
     Without ``key`` it starts as sold: on the default key, taking KEYSET from whoever comes first. With a key (given, or
-    taken and kept over `reboot`) it speaks to a panel that holds it and to no one else."""
+    taken and kept over `reboot`) it speaks to a panel that holds it and to no one else. ``active_low``: the gate is wired so that
+    it opens when its output goes off."""
 
     def __init__(
         self,
@@ -89,8 +92,13 @@ class OsdpCardreader:
         address: int = 0,
         key: bytes | None = None,
         readers: int = 2,
+        active_low: bool = False,
+        inputs: int = 4,
     ) -> None:
         self.line = line
+        self._active_low = active_low
+        self._permanent: dict[int, bool] = {}
+        self.inputs = [False] * inputs
         self.key = key
         self._address = address
         self._readers = readers
@@ -144,6 +152,7 @@ class OsdpCardreader:
         self._boot()
 
     def _boot(self) -> None:
+        self._permanent = {}  # outputs drop without power
         self._channel = _Channel(self.line)
         flags = [osdp.LibFlag.EnforceSecure] if self.key else []
         capability = osdp.Capability
@@ -155,7 +164,7 @@ class OsdpCardreader:
                     (capability.LEDControl, 1, 1),
                     (capability.AudibleControl, 1, 1),
                     (capability.CardDataFormat, 1, 1),
-                    (capability.ContactStatusMonitoring, 1, 1),
+                    (capability.ContactStatusMonitoring, 1, len(self.inputs)),
                     (capability.CommunicationSecurity, 1, 1),
                     (capability.Readers, 1, self._readers),
                 ]
@@ -171,8 +180,12 @@ class OsdpCardreader:
         if self._pd is not None:
             self._pd.ctx.refresh()
             listening = self.listening
-            if listening and not self._was_listening and self._tampered:
-                self._report_tamper()  # libosdp answers a status request with zeros, so tell of our own accord
+            if listening and not self._was_listening:
+                # libosdp's Python peripheral answers a tamper request with zeros and cannot answer one for inputs: tell unasked
+                if self._tampered:
+                    self._report_tamper()
+                if self.inputs:
+                    self._report_inputs()
             self._was_listening = listening
         self._later()
 
@@ -190,10 +203,7 @@ class OsdpCardreader:
     def _commanded(self, command: dict[str, Any]) -> int:
         kind = command["command"]
         if kind == osdp.Command.Output:
-            on = command["control_code"] in _SWITCH_ON
-            self.outputs.append(Output(command["output_no"], on, command["timer_count"], time.monotonic()))
-            if on:
-                self._seen(True)
+            self._output(command["output_no"], command["control_code"], command["timer_count"])
         elif kind == osdp.Command.LED:
             self.leds.append(command)
             if command.get("on_color") == osdp.CommandLEDColor.Red:
@@ -203,6 +213,39 @@ class OsdpCardreader:
         elif kind == osdp.Command.Keyset:
             self.key = bytes(command["data"])
         return 0
+
+    def _output(self, number: int, code: int, tenths: int) -> None:
+        """Switch an output; what is at rest already and is put at rest is not worth remembering."""
+        at_rest = self._active_low
+        if code in _FOR_GOOD:
+            before = self._permanent.get(number, False)
+            self._permanent[number] = on = _FOR_GOOD[code]
+            if on == before:
+                return
+            tenths = 0
+        elif code in _FOR_SO_LONG:
+            on = _FOR_SO_LONG[code]
+        else:
+            return
+        if code in _FOR_GOOD and on == at_rest:
+            return
+        self.outputs.append(Output(number, on, tenths, time.monotonic()))
+        if on != at_rest:
+            self._seen(True)
+
+    def at_rest(self, number: int = 0) -> bool:
+        """Whether an output's permanent state keeps the gate shut."""
+        return self._permanent.get(number, False) == self._active_low
+
+    def push(self, number: int, active: bool) -> None:
+        """Close or open an input's contact."""
+        self.inputs[number] = active
+        if self.listening:
+            self._report_inputs()
+
+    def _report_inputs(self) -> None:
+        report = bytes(self.inputs)
+        self._pd.ctx.submit_event({"event": osdp.Event.Status, "type": osdp.StatusReportType.Input, "report": report})
 
     def _seen(self, opened: bool) -> None:
         for watcher in tuple(self._watchers):

@@ -54,9 +54,10 @@ class GateWalks:
             return Walk(seen.opened, seen.opened, seen.ms if seen.opened else None)
         client = await self._devices()
         if gate["how"] == "zkteco":
-            await client.do("tap", device=gate["device"], card=card, direction=direction)
-        else:
-            await client.do("tap", device=gate["cards"], card=_as_sent(card, gate))
+            told = await client.do("tap", device=gate["device"], card=_as_sent(card, gate), direction=direction)
+            passed = told["opened"] and (await client.do("pass", device=gate["device"])).get("passed")
+            return Walk(bool(told["opened"]), bool(passed))
+        await client.do("tap", device=gate["cards"], card=_as_sent(card, gate))
         return await self._turnstile(client, gate["device"], direction)
 
     async def _turnstile(self, client: SimBranchClient, device: str, direction: str) -> Walk:

@@ -55,6 +55,8 @@ BITS_PER_BYTE = 10
 """8N1: start, eight data bits, stop."""
 ROUND_S, AIR_PER_TAG_S, AIR_PER_WORD_S, WRITE_WORD_S = 0.008, 0.004, 0.0005, 0.006
 """Time on the air of a command, of each tag inventoried, word read and word written (general knowledge of Gen2 at M4, 250 kHz)."""
+ORDER_S = 0.0001
+"""Between two answers, so that timers of equal time cannot turn them round."""
 TAGS_PER_FRAME = 200
 """Bytes of tags in one frame before the next begins (18: at most 96 bytes in all; 288: 255)."""
 HOLDS = 200
@@ -181,7 +183,7 @@ class UhfDevice(Operated):
         loop = asyncio.get_running_loop()
         if self.faults.happens(self.odd["stranger"]):
             answers = [encode_status(self.address ^ 0x15, Frame.from_bytes(answers[0]).command, NO_TAG), *answers]
-        at = max(loop.time(), self._free_at) + self.faults.slow_s
+        at = max(loop.time(), self._free_at + ORDER_S) + self.faults.slow_s
         if self._baudrate is not None:
             at += received * BITS_PER_BYTE / self._baudrate + self._air_s
         for answer in answers:

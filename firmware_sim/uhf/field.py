@@ -48,9 +48,9 @@ class TagField:
         self._changed()
 
     def place(self, operation: Operation) -> dict[str, Any]:
-        """Operation ``place``: epc, and where wanted pc, tid ("" = the chip tells none), user, rssi, antenna, fast_id, access_password,
-        lock (a list of banks). Only ``tid``: a tag known already is laid down as it is."""
-        tid = operation.get("tid")
+        """Operation ``place``: epc, and where wanted pc, tid or uid ("" = the chip tells none), user, rssi, antenna, fast_id,
+        access_password, lock (a list of banks). Only ``tid``: a tag known already is laid down as it is."""
+        tid = operation.get("tid", operation.get("uid"))
         known = self._known.get(str(tid).upper()) if tid else None
         if known is not None and "epc" not in operation:
             return self.put(known).state()

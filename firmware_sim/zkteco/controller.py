@@ -151,6 +151,9 @@ class Controller:
 
     def _parameters(self, names: str) -> bytes:
         known = {**_NAMES, "LockCount": str(self.doors)}
+        for door in range(1, self.doors + 1):
+            # a sensor that is closed at rest, five seconds of lock time, fifteen until the door counts as held open
+            known |= {f"Door{door}SensorType": "2", f"Door{door}Drivertime": "5", f"Door{door}Detectortime": "15"}
         return ",".join(f"{name}={known[name]}" for name in names.split(",") if name in known).encode()
 
     def _reply(self, number: int, payload: bytes) -> bytes:

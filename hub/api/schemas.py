@@ -195,7 +195,7 @@ class TransitOut(Out):
 
 
 class VisitOut(Out):
-    """A reader's stay at a branch."""
+    """A reader's stay at a branch; ``passage`` and ``out_passage``: whether somebody was seen to go through, or it is assumed."""
 
     id: str
     branch: str
@@ -207,6 +207,8 @@ class VisitOut(Out):
     t_in: Time
     t_out: Time | None
     out_kind: str | None
+    passage: str
+    out_passage: str | None
 
 
 class BlockOut(Out):

@@ -10,7 +10,7 @@ stays so, as a card that was replaced may still be in somebody's pocket.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,27 +54,39 @@ async def with_namesakes(conn: AsyncConnection, rids: Iterable[str]) -> set[str]
     return wanted
 
 
+Cut = list[tuple[str, str]]
+"""(token, card's UID) of the cut forms of one reader's cards."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What more than one may go by: ``numbers`` with all who have them, ``withheld`` tokens of cut card numbers that nobody gets."""
+    """What more than one may go by: ``numbers`` with all who have them; by rid the cut card numbers that are one card's alone
+    (``cut``), and the tokens of those that are not (``withheld``)."""
 
     numbers: Holders = field(default_factory=dict)
-    withheld: frozenset[str] = frozenset()
+    cut: Mapping[str, Cut] = field(default_factory=dict)
+    withheld: Mapping[str, list[str]] = field(default_factory=dict)
+
+    @classmethod
+    def split(cls, numbers: Holders, cut: Mapping[str, Cut], contested: Collection[str]) -> Shared:
+        """From the cut forms of everybody and the tokens that nobody gets."""
+        alone = {rid: [one for one in tokens if one[0] not in contested] for rid, tokens in cut.items()}
+        withheld = {rid: [token for token, _ in tokens if token in contested] for rid, tokens in cut.items()}
+        return cls(numbers, alone, withheld)
 
 
 async def shared_by(conn: AsyncConnection, identity: Identity, records: Iterable[ReaderRecord]) -> Shared:
     """What these readers share with others; the index must be written already."""
     found = list(records)
-    cut = [token for record in found for token, _ in cut_tokens(identity, record)]
-    withheld: set[str] = set()
-    for part in chunks(cut):
+    cut = {record.rid: _cut(identity, record) for record in found}
+    contested: set[str] = set()
+    for part in chunks([token for tokens in cut.values() for token, _ in tokens]):
         query = select(site_tokens.c.token).where(site_tokens.c.token.in_(part), site_tokens.c.rid == _NOBODY)
-        withheld.update((await conn.execute(query)).scalars())
-    return Shared(await holders_of(conn, (record.reader_no for record in found)), frozenset(withheld))
+        contested.update((await conn.execute(query)).scalars())
+    return Shared.split(await holders_of(conn, (record.reader_no for record in found)), cut, contested)
 
 
-def cut_tokens(identity: Identity, record: ReaderRecord) -> list[tuple[str, str]]:
-    """(token, card's UID) of every cut form of the reader's cards, at their own library."""
+def _cut(identity: Identity, record: ReaderRecord) -> Cut:
     return [(token, card.uid) for card in record.cards for token in identity.cut_card(record.home, card.uid)]
 
 
@@ -85,7 +97,7 @@ def tokens_at(identity: Identity, org: str, record: ReaderRecord, shared: Shared
     if bare_number_means(org, shared.numbers.get(record.reader_no, [])) == record.rid:
         out.append((identity.number(org, record.reader_no), None))
     if org == record.home:
-        out += [(token, uid) for token, uid in cut_tokens(identity, record) if token not in shared.withheld]
+        out += shared.cut.get(record.rid, ())
     return out
 
 
@@ -100,9 +112,10 @@ async def reindex(
     numbers = await holders_of(conn, (record.reader_no for record in found))
     for part in chunks([record.rid for record in found]):
         await conn.execute(delete(site_tokens).where(site_tokens.c.rid.in_(part)))
-    known, fresh = await _contested(conn, identity, found)
+    cut = {record.rid: _cut(identity, record) for record in found}
+    known, fresh = await _contested(conn, found, cut)
     names = [{"org": org, "srid": identity.srid(org, r.rid), "rid": r.rid} for r in found for org in orgs]
-    shared = Shared(numbers, known | fresh.keys())
+    shared = Shared.split(numbers, cut, known | fresh.keys())
     shown: list[dict[str, Any]] = [
         {"org": org, "token": token, "rid": record.rid, "uid": uid}
         for record in found
@@ -118,13 +131,13 @@ async def reindex(
 
 
 async def _contested(
-    conn: AsyncConnection, identity: Identity, records: Iterable[ReaderRecord]
+    conn: AsyncConnection, records: Iterable[ReaderRecord], cut: Mapping[str, Cut]
 ) -> tuple[frozenset[str], dict[str, str]]:
     """Cut tokens of these readers' cards that nobody gets: those long known, and those that turn out so now, with their library."""
     card_of: dict[str, tuple[str, str]] = {}
     fresh: dict[str, str] = {}
     for record in records:
-        for token, uid in cut_tokens(identity, record):
+        for token, uid in cut[record.rid]:
             if card_of.setdefault(token, (record.home, uid))[1] != uid:
                 fresh[token] = record.home
     known: set[str] = set()

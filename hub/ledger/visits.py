@@ -84,7 +84,7 @@ async def fold_alone(conn: AsyncConnection, names: Sequence[tuple[str, str, int]
 
 
 _KNOWN = (
-    select(*presence.c, visits.c.gate, visits.c.home, visits.c.visitor_class, visits.c.t_in)
+    select(*presence.c, visits.c.gate, visits.c.home, visits.c.visitor_class, visits.c.t_in, visits.c.passage)
     .select_from(presence.outerjoin(visits, visits.c.id == presence.c.visit_id))
     .where(tuple_(presence.c.rid, presence.c.branch).in_(bindparam("places", expanding=True)))
 )
@@ -108,7 +108,7 @@ def _seed(row: Any) -> list[Logged]:
     at = EventId.parse(row.visit_id)
     entry = Event(
         at.node, at.epoch, at.seq, Kind.ENTRY, row.branch, row.gate, row.t_in, row.t_in, 0, 0, "",
-        {"home": row.home, "class": row.visitor_class},
+        {"home": row.home, "class": row.visitor_class, "passage": row.passage},
     )  # fmt: skip
     return [Logged(entry, row.rid)]
 
@@ -133,4 +133,5 @@ def _visit_row(visit: Visit) -> dict[str, Any]:
         "id": visit.id, "branch": visit.branch, "gate": visit.gate, "rid": visit.who, "home": visit.home,
         "visitor_class": visit.visitor_class, "t_in": visit.t_in, "t_out": visit.t_out,
         "out_kind": visit.out_kind.value if visit.out_kind else None, "out_event": visit.out_event,
+        "passage": visit.passage, "out_passage": visit.out_passage,
     }  # fmt: skip

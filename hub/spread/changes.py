@@ -27,7 +27,7 @@ async def readers_changed(
         for record in records.values():
             rows.append(reader_row(policy, identity, org, record))
             rows += token_rows(policy, identity, org, record, shared)
-            rows += withheld_rows(identity, org, record, shared)
+            rows += withheld_rows(org, record, shared)
     return out
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from consortium.bundle import Policy
-from hub.identity.index import Shared, cut_tokens, tokens_at
+from hub.identity.index import Shared, tokens_at
 from hub.identity.keys import Identity
 from hub.identity.readers import ReaderRecord
 from hub.ledger.items import ItemRecord
@@ -41,11 +41,9 @@ def token_rows(policy: Policy, identity: Identity, org: str, record: ReaderRecor
     ]
 
 
-def withheld_rows(identity: Identity, org: str, record: ReaderRecord, shared: Shared) -> list[Row]:
+def withheld_rows(org: str, record: ReaderRecord, shared: Shared) -> list[Row]:
     """Rows that take back cut card numbers which another card of the library turned out to share: its edges may have them still."""
-    if org != record.home or not shared.withheld:
-        return []
-    return [["token", token, None] for token, _ in cut_tokens(identity, record) if token in shared.withheld]
+    return [["token", token, None] for token in shared.withheld.get(record.rid, ())] if org == record.home else []
 
 
 def item_rows(identity: Identity, org: str, record: ItemRecord, owners: Iterable[str]) -> list[Row]:

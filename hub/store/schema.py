@@ -196,6 +196,8 @@ visits = Table(
     Column("t_out", BigInteger),
     Column("out_kind", String(16)),
     Column("out_event", String(160)),
+    Column("passage", String(12), nullable=False, server_default="assumed"),
+    Column("out_passage", String(12)),
     Index("ix_visits_branch", "branch", "t_in"),
     Index("ix_visits_reader", "rid", "branch"),
 )

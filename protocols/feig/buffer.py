@@ -12,8 +12,17 @@ from protocols.feig.records import TagRecord, decode_records, encode_records
 from protocols.feig.status import BUFFER_OVERFLOW, MORE_DATA, NO_TAG, NO_VALID_DATA, OK, RF_WARNING, StatusError
 from protocols.frames import Cursor, LocalFrameError
 
-__all__ = ["BufferReply", "ClearBufferRequest", "ReadBufferExtendedRequest", "ReadBufferRequest", "RfOutputRequest"]
+__all__ = [
+    "MOST_SETS",
+    "BufferReply",
+    "ClearBufferRequest",
+    "ReadBufferExtendedRequest",
+    "ReadBufferRequest",
+    "RfOutputRequest",
+]
 
+MOST_SETS = 24
+"""Records asked for at once: with 32 blocks each they still fit the longest frame we wait for."""
 _WITH_RECORDS = frozenset({OK, RF_WARNING, 0x85, BUFFER_OVERFLOW, MORE_DATA})
 """Statuses behind which records may stand; 85 (one antenna in trouble) is that of multi-antenna devices."""
 
@@ -29,7 +38,7 @@ class ReadBufferRequest:
 
     COMMAND: ClassVar[int] = 0x22
     SUB: ClassVar[int | None] = None
-    sets: int = 0xFF
+    sets: int = MOST_SETS
 
     def __post_init__(self) -> None:
         _check_sets(self.sets)
@@ -50,7 +59,7 @@ class ReadBufferExtendedRequest:
 
     COMMAND: ClassVar[int] = 0x2B
     SUB: ClassVar[int | None] = None
-    sets: int = 0xFF
+    sets: int = MOST_SETS
     mode: int = 0
 
     def __post_init__(self) -> None:

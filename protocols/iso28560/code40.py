@@ -22,7 +22,8 @@ def decode_code40(data: bytes) -> str:
     """Return the text in `data`; zero bytes at the end are padding to a word. Raises `TagError`."""
     text: list[str] = []
     at = 0
-    while at < len(data) and data[at:].strip(b"\x00"):
+    end_of_text = len(data.rstrip(b"\x00"))
+    while at < end_of_text:
         first = data[at]
         if first == _LONG_NUMBER:
             piece, at = _long_number(data, at + 1)
@@ -38,14 +39,15 @@ def decode_code40(data: bytes) -> str:
 
 
 def _triplet(pair: bytes) -> str:
-    value = int.from_bytes(pair, "big") - 1
-    if len(pair) < 2 or not 0 <= value < 64000:
+    value = (pair[0] << 8 | pair[1]) - 1 if len(pair) == 2 else -1
+    if not 0 <= value < 64000:
         raise TagError("a triplet is cut off or out of range")
-    triplet = "".join(_ALPHABET[code] for code in (value // 1600, value // 40 % 40, value % 40))
-    piece = triplet.rstrip("\x00")
-    if not piece or "\x00" in piece:
+    first, second, third = value // 1600, value // 40 % 40, value % 40
+    if third and second and first:
+        return _ALPHABET[first] + _ALPHABET[second] + _ALPHABET[third]
+    if third or not first:
         raise TagError("padding stands before a character of its triplet")
-    return piece
+    return _ALPHABET[first] + (_ALPHABET[second] if second else "")
 
 
 def _long_number(data: bytes, at: int) -> tuple[str, int]:

@@ -7,7 +7,7 @@ Decoding is strict, padding included: part 2 has no check value, so exactness is
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from protocols.iso28560.bits import BitReader, pack
+from protocols.iso28560.bits import pack
 from protocols.iso28560.errors import LocalTagError, TagError
 
 __all__ = ["APPLICATION", "SCHEMES", "best_scheme", "compact", "expand"]
@@ -64,20 +64,21 @@ def _packed_out(width: int, pad: str, to_char: Callable[[int], int]) -> Callable
     """Undo `_packed_in`: a whole character of padding is one that the alphabet never ends with."""
 
     filler = (pad * width)[:width]
+    empty, mask = int(filler, 2), (1 << width) - 1
 
     def expand(data: bytes) -> str:
-        bits = BitReader(data)
-        codes = [bits.take(width) for _ in range(bits.left // width)]
-        spare = bits.left
-        padding = f"{bits.take(spare):0{spare}b}" if spare else ""
-        if codes and codes[-1] == int(filler, 2):
+        value, bits = int.from_bytes(data, "big"), len(data) * 8
+        spare = bits % width
+        codes = [value >> at & mask for at in range(bits - width, spare - 1, -width)]
+        padding = f"{value & (1 << spare) - 1:0{spare}b}" if spare else ""
+        if codes and codes[-1] == empty:
             codes.pop()
             padding = filler + padding
         if len(padding) > 7 or padding != (pad * 8)[: len(padding)]:
             raise TagError("the packed text is not padded as its alphabet says")
-        if not codes or codes[-1] == int(filler, 2):
+        if not codes or codes[-1] == empty:
             raise TagError("the packed text is empty or ends in padding")
-        return "".join(chr(to_char(code)) for code in codes)
+        return "".join([chr(to_char(code)) for code in codes])
 
     return expand
 

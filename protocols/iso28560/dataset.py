@@ -90,7 +90,7 @@ def _add_own(own: Iterable[tuple[str, str]], values: dict[int, str], schemes: di
         oid = int(number) if number.isdigit() else 0
         if kind not in ("octets", "text") or oid <= OWNER:
             raise LocalTagError(f"ISO 28560-2 has no place for {name}")
-        if oid == USAGE and values.get(USAGE, "")[:1] != value[:1]:
+        if oid == USAGE and values.get(USAGE, "")[:1] != ("" if _usage(value) is None else value[:1]):
             continue  # what was read said more of another usage than the one wanted now
         values[oid] = value
         schemes.pop(oid, None)

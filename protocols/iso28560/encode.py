@@ -26,6 +26,10 @@ _UMI = 0x0400
 _BRANCH = 24
 _LAYOUTS: tuple[tuple[int, ...], ...] = (PII, OWNER), (PII,), ()
 """Elements of a 28560-2 tag in blocks of their own, best first."""
+_YIELDING = frozenset({"usage", "text_5", "category", "state"})
+"""Own facts that say more of a type of usage, and yield where another usage is wanted now."""
+_ASSUMED = frozenset({("sort", "1"), ("version", "5"), ("type", "1")})
+"""Own facts that are read where nothing else is said."""
 _UNSAID = (None, 1)
 """Types of usage that a format without room for it may leave out: not stated, and circulating, which is what is assumed."""
 
@@ -134,7 +138,11 @@ def _hf(data: bytes, dsfid: int, site: _Site, locks: tuple[int, ...] = ()) -> Ta
 def _part4(content: TagContent, site: _Site) -> TagImage:
     if content.shelf_label:
         raise LocalTagError("ISO/TS 28560-4 knows no shelf label")
-    values, schemes = values_of(content if content.usage not in _UNSAID else replace(content, usage=None))
+    if {"set", "octets_4", "text_4"} & dict(content.own).keys():
+        raise LocalTagError("set information in a UII is a part of a number of parts")
+    if content.usage in _UNSAID and not _YIELDING & dict(content.own).keys():
+        content = replace(content, usage=None)
+    values, schemes = values_of(content)
     text = values.pop(SET_INFO, "")
     user = part4.encode_user_bank(values, schemes) if values else b""
     user += bytes(len(user) % 2)
@@ -179,7 +187,10 @@ def _read_back(image: TagImage, content: TagContent, form: TagFormat) -> None:
     same = (found.format, found.pii, found.owner) == (form, content.pii, wanted)
     usage = found.usage == content.usage or (found.usage in _UNSAID and content.usage in _UNSAID)
     pieces = (found.parts, found.part) == (content.parts, content.part)
-    if not (same and usage and pieces and found.elements == tuple(sorted(content.elements)) and not found.divergences):
+    elements = found.elements == tuple(sorted(content.elements))
+    own = dict(content.own).items() - dict(found.own).items()
+    kept = all(name in _YIELDING or (name, value) in _ASSUMED for name, value in own)
+    if not (same and usage and pieces and elements and kept and not found.divergences):
         raise LocalTagError(f"{form} would not be read as the same item")
 
 

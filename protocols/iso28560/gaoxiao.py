@@ -123,22 +123,22 @@ def read_user_bank(data: bytes) -> tuple[tuple[tuple[int, bytes], ...], bool]:
 
     Raises `TagError` for an OID that is not of the format or there twice, and for anything but zeros behind the end.
     """
-    found: list[tuple[int, bytes]] = []
+    found: dict[int, bytes] = {}
     at = 0
     while at + 2 <= len(data) and data[at] >> 2:
         oid, length = data[at] >> 2, (data[at] & 3) << 8 | data[at + 1]
         value = data[at + 2 : at + 2 + length]
-        if oid not in CONTENT_OIDS or any(oid == other for other, _ in found):
+        if oid not in CONTENT_OIDS or oid in found:
             raise TagError(f"element {oid} is unknown or there twice")
         if len(value) < length:
-            return tuple(found), False
-        found.append((oid, value))
+            return tuple(found.items()), False
+        found[oid] = value
         at += 2 + length
     if at + 1 == len(data) and data[at]:
-        return tuple(found), False
+        return tuple(found.items()), False
     if data[at:].strip(b"\x00"):
         raise TagError("something follows the end of the user bank")
-    return tuple(found), True
+    return tuple(found.items()), True
 
 
 def encode_user_bank(elements: Sequence[tuple[int, bytes]]) -> bytes:

@@ -4,6 +4,7 @@ It starts in the upper set. A latch changes the set for good, a shift for one ch
 ACC09EBAA06F6B.
 """
 
+from functools import lru_cache
 from typing import Literal
 
 from protocols.iso28560.bits import pack
@@ -53,6 +54,7 @@ def decode_isil(data: bytes) -> str:
     return read_isil(data)[0]
 
 
+@lru_cache(maxsize=256)  # a pad sees the same few owners all day
 def read_isil(data: bytes) -> tuple[str, bool]:
     """Return the ISIL in `data` and whether it was padded with zeros instead of ones; raises `TagError`."""
     value, left = int.from_bytes(data, "big"), len(data) * 8

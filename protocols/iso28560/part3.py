@@ -102,6 +102,8 @@ def _oriented(data: bytes) -> Literal["", "straight", "reversed"]:
         return ""
     if _checked(data) == data[19] | data[20] << 8:
         return "straight"
+    if _VERSION not in (data[3] >> 4, data[3] & 0x0F):  # it would be byte 0, and the version nibble is one of its two
+        return ""
     turned = reverse_blocks(data[:_REACH])
     return "reversed" if _checked(turned) == turned[19] | turned[20] << 8 else ""
 

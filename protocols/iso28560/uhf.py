@@ -60,15 +60,18 @@ def _part4(pc: int, epc: bytes, user: bytes, tid: str | None) -> TagContent:
     owner, found = uii.owner, split_set_info(uii.set) if uii.set else None
     said, inside, divergences = _user_bank(user)
     parts, part = found or (said.parts, said.part)
+    own = said.own
+    if uii.set and found is None:
+        divergences += ("set-information",)
+        own = tuple(sorted({**dict(own), "set": uii.set}.items()))
     if found and (said.parts, said.part) not in ((1, 1), found):
         divergences += ("set-information",)
     if not owner:
         owner = inside
     elif inside and inside.replace("-", "").upper() != owner.replace("-", "").upper():
         divergences += ("owner",)
-    return TagContent(
-        "28560-4", uii.pii, owner, said.usage, parts, part, divergences, uii.afi, tid, said.elements, said.own
-    )
+    divergences = tuple(dict.fromkeys(divergences))
+    return TagContent("28560-4", uii.pii, owner, said.usage, parts, part, divergences, uii.afi, tid, said.elements, own)
 
 
 def _user_bank(user: bytes) -> tuple[Said, str, tuple[str, ...]]:

@@ -1,7 +1,7 @@
 """ZKTeco C3 and inBio access controllers over TCP 4370: frames, requests, replies and real-time records, both ends, no I/O.
 
 The protocol is not published; this follows what independent descriptions of it agree on and frames recorded from C3-200, C3-400 and
-inBio 460 controllers (tests/data/README.md).
+inBio 460 controllers; tests hold them.
 """
 
 from __future__ import annotations

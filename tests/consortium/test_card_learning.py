@@ -57,6 +57,18 @@ def test_printed_decimals_leave_the_byte_order_open_until_one_chip_number_is_kno
     assert decided.four_byte_only
 
 
+def test_eight_hex_digits_that_happen_to_be_digits_alone_are_still_found() -> None:
+    cards = [bytes.fromhex(uid) for uid in ("41223344", "55667788", "99001122")]
+    learned = learn(samples([raw(card[::-1]) for card in cards], hexed(cards)))
+    assert learned.profile == CardProfile(reverse_bytes=True)
+
+
+def test_long_and_short_cards_at_one_decimal_cardreader_have_one_profile() -> None:
+    cards = [CARD4, CARD7, CARDS[1]]
+    learned = learn(samples([text(str(int.from_bytes(card))) for card in cards], hexed(cards)))
+    assert learned.profile == CardProfile(radix="dec", number_bytes=7)
+
+
 def test_two_cards_fit_but_three_are_asked_for() -> None:
     learned = learn(samples([raw(card[::-1]) for card in CARDS[:2]], hexed(CARDS[:2])))
     assert learned.profile == CardProfile(reverse_bytes=True)

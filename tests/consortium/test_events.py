@@ -95,11 +95,6 @@ def test_tokens_of_two_libraries_do_not_join_and_kinds_do_not_mix():
     assert len({identity.srid(key, "r" * 32) for key in keys}) == 2
 
 
-def test_one_card_is_one_token_at_a_cardreader_that_reverses_bytes():
-    raw = identity.canonical_uid("04A1B2C3D4E5F6")
-    assert identity.CardProfile(reverse_bytes=True).canonical(raw[::-1]) == raw
-
-
 @pytest.mark.parametrize("text", ["", "04", "xyz", "0" * 34])
 def test_what_is_no_chip_number_is_refused(text):
     with pytest.raises(IdentityError):

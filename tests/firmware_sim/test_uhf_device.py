@@ -11,6 +11,7 @@ import pytest
 
 from firmware_sim.stage import StageError
 from firmware_sim.uhf import Gen2Tag, UhfDevice, simulate, tid_for
+from firmware_sim.uhf.device import AIR_PER_TAG_S, ROUND_S
 from firmware_sim.uhf.tags import TagError
 from protocols.crc import crc_mcrf4xx
 
@@ -169,6 +170,6 @@ async def test_a_device_paced_like_its_wire_answers_no_faster(tmp_path: Path) ->
     os.write(host, framed("0001"))
     answer = await asyncio.to_thread(os.read, host, 4096)
     assert len(answer) == 7 + 5 * 13
-    assert loop.time() - began >= (5 + len(answer)) * 10 / 57600
+    assert loop.time() - began >= (5 + len(answer)) * 10 / 57600 + ROUND_S + 5 * AIR_PER_TAG_S
     os.close(host)
     await sim.stop()

@@ -58,9 +58,11 @@ def fuzz(target: str, seconds: int, *, keep_found: bool = False) -> Fuzzed:
         words = Path(folder) / "words.dict"
         words.write_text("".join(f'"{_quoted(word)}"\n' for word in TARGETS[target].words), "ascii")
         options = (
-            f"-max_total_time={seconds}", f"-max_len={_LONGEST}", f"-dict={words}", "-timeout=10", "-rss_limit_mb=2048",
+            f"-max_total_time={seconds}", f"-max_len={_LONGEST}", "-timeout=10", "-rss_limit_mb=2048",
             "-print_final_stats=1", f"-artifact_prefix={CRASHES}/{target}-",
         )  # fmt: skip
+        if TARGETS[target].words:
+            options = (*options, f"-dict={words}")
         before = set(CRASHES.glob(f"{target}-*"))
         status, said = _run(python, target, [*options, str(work), str(corpus)], seconds + 120)
         found = _read(target, said, next(iter(sorted(set(CRASHES.glob(f"{target}-*")) - before)), None))

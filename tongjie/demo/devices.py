@@ -12,7 +12,7 @@ from pathlib import Path
 
 __all__ = ["TCP_DEVICES", "DemoDevice", "device_toml", "devices_of", "sim_file"]
 
-Options = Mapping[str, str | int | bool]
+Options = Mapping[str, str | int | bool | Mapping[str, str | int | bool]]
 TCP_DEVICES = 4
 """TCP ports that a branch's devices need at most."""
 
@@ -46,9 +46,10 @@ def devices_of(number: int, branch: str, folder: Path, key: str, ports: Iterator
     serial = f"pty:{folder}/{branch}-"
     tcp = (f"tcp:127.0.0.1:{port}" for port in ports)
     passages: Options = {"passage_in": 0, "passage_out": 1}
+    printer: Options = {"printer": f"{branch}-printer1"} if number == 0 else {}
     common = (
         DemoDevice("gate1", "osdp", f"{serial}gate1", {"key": key}, sim_options={"key": key}),
-        DemoDevice("pad1", "feig", f"{serial}pad1", sim_options={"line_speed": 38400}),
+        DemoDevice("pad1", "feig", f"{serial}pad1", printer, sim_options={"line_speed": 38400}),
         DemoDevice("eas1", "gate", next(tcp), {"reset_at_midnight": True}),
     )
     gate2: Options = {"gate": f"{branch}-gate2"}
@@ -68,7 +69,7 @@ def devices_of(number: int, branch: str, folder: Path, key: str, ports: Iterator
         )
     else:
         further = (
-            DemoDevice("gate2", "zkteco", next(tcp), {"mode": "command"}),
+            DemoDevice("gate2", "zkteco", next(tcp), {"mode": "command", "passage": "door", "card": {"whole": False}}),
             DemoDevice("gate3", "relay", f"{serial}gate3", passages),
             DemoDevice("card3", "wiegand485", f"{serial}card3", {"gate": f"{branch}-gate3"}),
             DemoDevice("drop1", "llrp", next(tcp), {"role": "drop"}),
@@ -85,7 +86,9 @@ def device_toml(branch: str, device: DemoDevice) -> str:
     return text
 
 
-def _toml(value: str | int | bool) -> str:
+def _toml(value: str | int | bool | Mapping[str, str | int | bool]) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + " }"
     return json.dumps(value, ensure_ascii=False)
 
 

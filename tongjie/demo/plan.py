@@ -42,7 +42,7 @@ def _gates(branch: BranchLayout) -> list[dict[str, Any]]:
         if device.kind == "osdp":
             found.append({"device": device.name, "how": "osdp"})
         elif device.kind == "zkteco":
-            found.append({"device": device.name, "how": "zkteco"})
+            found.append({"device": device.name, "how": "zkteco", "short": True})
         elif beside is not None:
             turned = bool(beside.options.get("reverse_bytes"))
             short = beside.kind == "wiegand485"

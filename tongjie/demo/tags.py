@@ -29,7 +29,7 @@ def tag_of(owner: str, item_no: str) -> dict[str, str]:
     digest = hashlib.sha256(f"{owner}/{item_no}".encode()).digest()
     form, _, without = _FORMS[owner][digest[5] % 5].partition(" ")
     serial = digest[:5].hex().upper()
-    uid = f"E28011{serial}000000" if form in ("gaoxiao", "28560-4") else f"E00401{serial}"
+    uid = f"E2801105{serial}000000" if form in ("gaoxiao", "28560-4") else f"E00401{serial}"
     code = next(code for code, org in (*ALIASES.items(), ("", owner)) if org == owner)
     return {"uid": uid, "form": form, "owner": "" if without else code if form == "gaoxiao" else f"CN-{owner}"}
 

@@ -9,7 +9,7 @@ from drivers.gate.osdp.gate import OsdpGate
 __all__ = ["OsdpGate", "build"]
 
 _KNOWN = (CONTACT_OPTIONS - {"debounce_ms"}) | {
-    "key", "commission", "address", "output_no", "output_out", "active_low", "inputs", "faces", "refresh_ms", "baudrate",
+    "key", "commission", "address", "output_no", "output_out", "active_low", "inputs", "ask_inputs", "faces", "refresh_ms", "baudrate",
 }  # fmt: skip
 
 
@@ -21,7 +21,8 @@ def build(device: str, url: str, options: Options) -> Driver:
     Gate: ``output_no`` (0; -1 = nothing is wired to the cardreader), ``output_out`` (the other way's output, none), ``active_low``
     (true: the output is on at rest and goes off to open), ``faces`` ("IN,OUT": the way of faces 0, 1 …).
     Inputs: ``inputs`` (how many there are, 0), and what they mean as in `drivers.gate.contacts.contact_settings`; the cardreader
-    itself debounces them.
+    itself debounces them. ``ask_inputs`` (false): ask for their state at the start, of a cardreader that does not report it by
+    itself; libosdp drops the link to one that cannot answer, so this is to be tried before it is kept.
     Raises `ConfigurationError` UNKNOWN_OPTION, BAD_OPTION, BAD_URL, SCBK_MISSING, SCBK_WEAK, SCBK_LENGTH.
     """
     if unknown := set(options) - _KNOWN:
@@ -41,7 +42,7 @@ def build(device: str, url: str, options: Options) -> Driver:
             output_no=count_of(options, "output_no", 0, -1, 255),
             output_out=count_of(options, "output_out", -1, -1, 255),
             active_low=bool(options.get("active_low", False)),
-            inputs=inputs,
+            ask_inputs=bool(inputs and options.get("ask_inputs", False)),
             contacts=contact_settings({**options, "debounce_ms": 0}, inputs),
             reader_direction=dict(enumerate(faces)),
             baudrate=int(options.get("baudrate", 9600)),

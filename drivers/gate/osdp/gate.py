@@ -74,7 +74,7 @@ class OsdpGate:
         output_no: int = 0,
         output_out: int = -1,
         active_low: bool = False,
-        inputs: int = 0,
+        ask_inputs: bool = False,
         contacts: ContactSettings | None = None,
         reader_direction: Mapping[int, str] | None = None,
         refresh_ms: float = 5,
@@ -102,7 +102,7 @@ class OsdpGate:
         self._contacts = Contacts(device, meaning)
         self._inputs: list[bool] = []
         at_rest = tuple(rest(number, active_low) for number in sorted(set(self._outputs.values())) if number >= 0)
-        self._settings = PanelSettings(url, baudrate, address, scbk, commission, refresh_ms, inputs > 0, at_rest)
+        self._settings = PanelSettings(url, baudrate, address, scbk, commission, refresh_ms, ask_inputs, at_rest)
         self._direction = dict(reader_direction) if reader_direction is not None else {0: "IN", 1: "OUT"}
         self._uniform = uniform
         self._panel: Panel | None = None

@@ -35,6 +35,7 @@ from drivers.gate.security.settings import GateSettings
 from drivers.port import Port, open_port
 from drivers.rfid.feig.pad import output_changes
 from protocols.feig import (
+    NO_TAG,
     NO_VALID_DATA,
     OK,
     UNKNOWN_COMMAND,
@@ -144,19 +145,28 @@ class FeigGate:
     async def _serve(self, line: GateLine) -> None:
         self._line = line
         self._due = dict.fromkeys(self._due, 0.0)
-        listening = asyncio.create_task(line.listen(), name=f"{self.device} frames")
-        began = time.monotonic()
+        working = {
+            asyncio.create_task(line.listen(), name=f"{self.device} frames"),
+            asyncio.create_task(self._ask(line), name=f"{self.device} questions"),
+        }
+        began, errors = time.monotonic(), 0
         try:
-            await self._greet(line)
-            while not listening.done():
-                errors = line.bad_frames + line.timeouts
-                await self._ask_what_is_due(line)
+            while True:
+                done, _ = await asyncio.wait(working, timeout=TICK_S, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    await task  # raises why the port was lost
                 self._judge(line.bad_frames + line.timeouts - errors, began)
-                await asyncio.wait({listening}, timeout=TICK_S)
-            await listening  # raises why the port was lost
+                errors = line.bad_frames + line.timeouts
         finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            for task in working:
+                task.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
+
+    async def _ask(self, line: GateLine) -> None:
+        await self._greet(line)
+        while True:
+            await self._ask_what_is_due(line)
+            await asyncio.sleep(TICK_S / 2)
 
     async def _greet(self, line: GateLine) -> None:
         with contextlib.suppress(DeviceOffline, FrameError, StatusError):
@@ -170,6 +180,7 @@ class FeigGate:
         while self._noise and now - self._noise[0] > _WINDOW_S:
             self._noise.popleft()
         if now - max(self._heard_at or began, began) > self._set.keepalive_s:
+            self._noise.clear()  # silence is no noise
             self._tell("offline", "NO_KEEPALIVE")
         elif self._heard_at is None or self._heard_at < began:
             return  # not a word yet
@@ -249,14 +260,17 @@ class FeigGate:
                 raise StatusError(UNKNOWN_COMMAND)
             self._extended = False
             return 0.0
-        if frame.status not in (NO_VALID_DATA, 0x01):
-            await line.ask(ClearBufferRequest.COMMAND, b"")
-        return self._set.poll_s
+        if frame.status in (NO_VALID_DATA, NO_TAG):
+            return self._set.poll_s
+        reply = BufferReply.from_frame(frame)
+        await line.ask(ClearBufferRequest.COMMAND, b"")
+        return 0.0 if reply.more or len(reply.records) == request.sets else self._set.poll_s
 
     async def _count(self, line: GateLine) -> float:
         counter = wire.decode_counter((await line.ask(wire.PIGGYBACK, wire.counter_question())).body)
-        if not counter.from_device or counter.inner.address != wire.COUNTER_ADDRESS:
-            raise FrameError("another device answered for the people counter")
+        inner = counter.inner
+        if (counter.from_device, inner.address, inner.command) != (True, wire.COUNTER_ADDRESS, wire.COUNTER_READ):
+            raise FrameError("an answer to something else, or of another device")
         if counter.counts is None:
             raise StatusError(counter.inner.status)
         total_in, total_out = counter.counts[::-1] if self._set.swap else counter.counts

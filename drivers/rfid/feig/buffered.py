@@ -14,6 +14,7 @@ from drivers.base import PadTag
 from drivers.rfid.feig.line import FeigLine
 from drivers.rfid.link import Seen, TagRefused
 from protocols.feig import ClearBufferRequest, ReadBufferRequest, StatusError, TagRecord
+from protocols.feig.buffer import MOST_SETS
 from protocols.iso28560 import TagError, decode_part3
 
 __all__ = ["Buffer", "tag_of"]
@@ -54,7 +55,7 @@ class Buffer:
                     self._told[record.uid] = _Told(Seen(record.uid, None, tag_of(record), sure=True), now)
             if reply.records or reply.overflow:
                 await self._clear()
-            if not reply.more:
+            if not reply.more and len(reply.records) < MOST_SETS:
                 break
         self._told = {uid: told for uid, told in self._told.items() if loop.time() - told.at <= self._keep_s}
         return {uid: told.seen for uid, told in self._told.items()}

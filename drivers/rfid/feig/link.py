@@ -186,7 +186,7 @@ class FeigLink:
             raise refused(error) from error
         afi = None if info is None else info.afi
         dsfid = 0 if info is None else info.dsfid
-        secured = None if afi is None else self._secured(afi) or eas is True
+        secured = True if eas else None if afi is None else self._secured(afi)
         return PadTag(uid, dsfid, afi, data, size, eas=eas, secured=secured)
 
     async def security(self, uid: str) -> Security:
@@ -200,9 +200,8 @@ class FeigLink:
     async def _security(self, uid: str) -> Security:
         eas = await self._eas_of(uid)
         info = await self._information(uid)
-        if (
-            eas is False
-        ):  # silence is also what a tag says that is not there: it must be silent again after it was heard
+        if eas is False:
+            # silence is also what a tag says that is not there: it must be silent again after it was heard
             eas = await self._eas_of(uid)
         return Security(None if info is None else info.afi, eas)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 
 from llrpkit.exceptions import LLRPStatusError
 
@@ -17,7 +18,9 @@ from drivers.base import (
     Emit,
     InputChanged,
     Options,
+    PadTag,
     SetOutput,
+    TagPassed,
 )
 from drivers.port import Port, parse_url
 from drivers.rfid.link import TagLink
@@ -34,7 +37,10 @@ LLRP_PORT = 5084
 
 
 class LlrpPad(PollingPad):
-    """An LLRP reader as a pad: told are `TagsOnPad`, `DeviceState` and `InputChanged`; it takes `SetOutput`."""
+    """An LLRP reader as a pad: told are `TagsOnPad`, `DeviceState` and `InputChanged`; it takes `SetOutput`.
+
+    As a gate (`LlrpSettings.gate`) it tells `TagPassed` once for every tag that comes into its field, from PC and EPC alone.
+    """
 
     def __init__(self, device: str, url: str, settings: LlrpSettings, *, poll_ms: int = 100) -> None:
         where = parse_url(url)
@@ -57,6 +63,9 @@ class LlrpPad(PollingPad):
             events=frozenset({"InputChanged"}),
             commands=frozenset({"SetOutput"}),
         )
+        if settings.gate:
+            told = self.capabilities.events - {"TagsOnPad"} | {"TagPassed"}
+            self.capabilities = replace(self.capabilities, events=told)
 
     @staticmethod
     def _no_port(port: Port) -> TagLink:
@@ -84,6 +93,16 @@ class LlrpPad(PollingPad):
             self._session = None
             self._lose_link()
             await session.close()
+
+    def _show(self, tags: tuple[PadTag, ...]) -> None:
+        if not self._settings.gate:
+            super()._show(tags)
+            return
+        there = {tag.uid for tag in self._tags}
+        self._tags = tags
+        for tag in tags:
+            if tag.uid not in there:
+                self._emit(TagPassed(self.device, tag, 0, None, time.monotonic_ns()))
 
     def _input(self, number: int, high: bool) -> None:
         self._inputs[number] = high
@@ -127,12 +146,12 @@ class LlrpPad(PollingPad):
 def build(device: str, url: str, options: Options) -> Driver:
     """Make a driver of an LLRP reader at ``tcp:HOST`` or ``tcp:HOST:PORT`` (5084 where none is given; the library has no TLS).
 
-    Options: ``antennas`` ("1,2", none = all); ``gone_ms`` (100..60000: a tag not reported for so long has left); ``poll_ms`` (20..5000:
-    how often reports are looked through); ``session`` (0..3), ``population`` (1..1000, tags expected), ``mode`` (the reader's RF
-    mode), ``power_dbm``; ``rssi_floor_dbm`` (-120..0: weaker tags lie elsewhere); ``keepalive_ms`` (200..600000); ``op_ms``
-    (100..30000: longest wait for a tag to be read or written); ``tid`` ("auto", or "never" = tags are named by their EPC);
-    ``afi_secured``, ``afi_on_loan``; ``password`` (8 hex digits, the tags' access password). Raises `ConfigurationError`
-    UNKNOWN_OPTION, BAD_OPTION, BAD_POLL, BAD_URL.
+    Options: ``role`` ("pad", or "gate" = tags are told as they pass); ``antennas`` ("1,2", none = all); ``gone_ms`` (100..60000: a tag
+    not reported for so long has left); ``poll_ms`` (20..5000: how often reports are looked through); ``session`` (0..3),
+    ``population`` (1..1000, tags expected), ``mode`` (the reader's RF mode), ``power_dbm``; ``rssi_floor_dbm`` (-120..0: weaker tags
+    lie elsewhere); ``keepalive_ms`` (200..600000); ``op_ms`` (100..30000: longest wait for a tag to be read or written); ``tid``
+    ("auto", or "never" = tags are named by their EPC); ``afi_secured``, ``afi_on_loan``; ``password`` (8 hex digits, the tags' access
+    password). Raises `ConfigurationError` UNKNOWN_OPTION, BAD_OPTION, BAD_POLL, BAD_URL.
     """
     settings, poll_ms = settings_of(options)
     host = url.removeprefix("tcp:").removeprefix("//")

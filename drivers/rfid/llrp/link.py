@@ -11,7 +11,7 @@ from drivers.rfid.link import Seen, TagRefused
 from drivers.rfid.llrp.session import LlrpSession
 from drivers.rfid.llrp.settings import LlrpSettings
 from drivers.rfid.uhf.gen2 import Before, Gen2Link, Heard
-from drivers.rfid.uhf.memory import Memory, wants_user
+from drivers.rfid.uhf.memory import EpcBank, Memory, wants_user
 from protocols.uhf.target import EPC_BANK, TID_BANK, USER_BANK
 
 __all__ = ["LlrpLink"]
@@ -112,6 +112,11 @@ class LlrpLink(Gen2Link):
             heard[epc] = Heard(seen.tid, seen.pc, sure=seen.times > 1)
         return heard
 
+    async def _content(self, bank: EpcBank, epc: bytes, known: PadTag | None) -> bytes:
+        if self._settings.gate:  # who walks through does not stop for the user bank
+            return b""
+        return await super()._content(bank, epc, known)
+
     async def inventory(self) -> Mapping[str, Seen]:
         """Every tag in the reports; what naming the new ones takes is fetched side by side."""
         heard = dict(await self.hear())
@@ -139,7 +144,12 @@ class LlrpLink(Gen2Link):
         for epc in epcs:
             bank = self._radio.fetched(banks[epc])
             uid = self._names[epc].uid
-            if bank is not None and uid not in known and wants_user(int.from_bytes(bank[:2], "big"), epc):
+            if (
+                not self._settings.gate
+                and bank is not None
+                and uid not in known
+                and wants_user(int.from_bytes(bank[:2], "big"), epc)
+            ):
                 content.append((epc, USER_BANK, 0, CHUNK))
         await self._radio.fetch(content)
         try:

@@ -86,7 +86,12 @@ class LlrpSession:
             raise DeviceOffline("DEVICE_FAULT", "the LLRP reader refuses the inventory") from error
 
     async def _begin(self) -> None:
-        for stale in (messages.DELETE_ACCESSSPEC(access_spec_id=0), messages.DELETE_ROSPEC(ro_spec_id=ROSPEC_ID)):
+        stale_specs = (
+            messages.DELETE_ACCESSSPEC(access_spec_id=0),  # 0 = all: what a former client left would go on reporting
+            messages.DELETE_ROSPEC(ro_spec_id=0),
+            messages.DELETE_ROSPEC(ro_spec_id=ROSPEC_ID),
+        )
+        for stale in stale_specs:
             with contextlib.suppress(LLRPStatusError):
                 await self.ask(stale)
         await self._configure()

@@ -14,7 +14,7 @@ _RANGES = {
     "power_dbm": (0, 36), "rssi_floor_dbm": (-120, 0), "keepalive_ms": (200, 600_000), "op_ms": (100, 30_000),
     "afi_secured": (0, 255), "afi_on_loan": (0, 255),
 }  # fmt: skip
-_KNOWN = frozenset({*_RANGES, "antennas", "tid", "password"})
+_KNOWN = frozenset({*_RANGES, "antennas", "tid", "password", "role"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class LlrpSettings:
     keepalive_ms: int = 5000
     op_ms: int = 1500
     read_tid: bool = True
+    gate: bool = False
     afi_pair: AfiPair = DEFAULT_AFI
     password: int = field(default=0, repr=False)
 
@@ -48,12 +49,16 @@ def settings_of(options: Options) -> tuple[LlrpSettings, int]:
     tid = str(options.get("tid", "auto"))
     if tid not in ("auto", "never"):
         raise _bad("tid is auto or never")
+    role = str(options.get("role", "pad"))
+    if role not in ("pad", "gate"):
+        raise _bad("role is pad or gate")
     password = str(options.get("password", "00000000"))
     if len(password) != 8 or not set(password.upper()) <= set("0123456789ABCDEF"):
         raise _bad("password is 8 hex digits")
     settings = LlrpSettings(
         antennas=_antennas(str(options.get("antennas", ""))),
         read_tid=tid == "auto",
+        gate=role == "gate",
         afi_pair=pair,
         password=int(password, 16),
         **numbers,

@@ -85,7 +85,9 @@ class Gen2Link:
         for epc, tag in heard.items():
             with contextlib.suppress(TagRefused):
                 uid = await self._name(epc, tag.tid)
-                if epc.startswith(MARK) and uid in self._undo:
+                if uid in self._undo and not epc.startswith(MARK):
+                    del self._undo[uid]  # somebody else finished it: what we remember is too old to put back
+                elif uid in self._undo:
                     await self._put_back(uid, epc)
                     tag = Heard(tag.tid, sure=tag.sure)
                 found[uid] = self._seen(uid, epc, tag)

@@ -150,6 +150,8 @@ def _visit(row: Row[Any], access: Access, now: int) -> dict[str, Any]:
         "t_in": time_of(row.t_in),
         "t_out": time_or_none(row.t_out),
         "out_kind": row.out_kind,
+        "passage": row.passage,
+        "out_passage": row.out_passage,
     }
 
 
@@ -157,7 +159,7 @@ VISITS = Resource(
     "visits", "visit", t.visits, (t.visits,), (t.visits.c.id,), (t.visits.c.t_in, t.visits.c.id), (int, str),
     placed(t.visits.c.branch), _visit,
     {
-        **texts(t.visits, "branch", "gate", "rid", "home", "visitor_class", "out_kind"),
+        **texts(t.visits, "branch", "gate", "rid", "home", "visitor_class", "out_kind", "passage"),
         **times(t.visits.c.t_in),
         "open": still_open(t.visits.c.t_out),
     },

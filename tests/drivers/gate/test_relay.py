@@ -1,105 +1,30 @@
-"""The relay driver against a simulated board over real ptys and TCP: pulses, polarity, safe state, contacts, faults."""
+"""The relay driver against a simulated board over real ptys and TCP: refusals, pulses, polarity, safe state."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from drivers.base import (
-    CardRead,
     ConfigurationError,
     DeviceEvent,
     DeviceOffline,
     DeviceRefused,
     DeviceState,
-    DoorAlarm,
     Gate,
-    InputChanged,
-    OpenGate,
-    Passage,
     ResetCounter,
     SetOutput,
     load,
 )
 from drivers.gate.relay import RelayGate, build
 from firmware_sim.relay import RelaySimulator, simulate
+from tests.drivers.gate.relay_bed import PASSAGES, Make, Turnstile, make
 
-
-class Turnstile:
-    """A driver running, the board it talks to, and what the driver told."""
-
-    def __init__(self, gate: RelayGate, board: RelaySimulator) -> None:
-        self.gate = gate
-        self.board = board
-        self.events: list[DeviceEvent] = []
-        self.task = asyncio.create_task(gate.run(self.events.append))
-
-    def told(self, kind: type) -> list[Any]:
-        return [event for event in self.events if isinstance(event, kind)]
-
-    @property
-    def states(self) -> list[tuple[str, str]]:
-        return [(event.state, event.reason_code) for event in self.told(DeviceState)]
-
-    async def do(self, op: str, **more: object) -> dict[str, Any]:
-        return await self.board.do({"op": op, **more})
-
-    async def coils(self) -> list[bool]:
-        return (await self.do("state"))["coils"]  # type: ignore[no-any-return]
-
-    async def until(self, what: Callable[[], object], seconds: float = 8.0) -> None:
-        async with asyncio.timeout(seconds):
-            while not what():
-                await asyncio.sleep(0.01)
-
-    async def coil(self, number: int, on: bool, seconds: float = 5.0) -> None:
-        async with asyncio.timeout(seconds):
-            while (await self.coils())[number] != on:
-                await asyncio.sleep(0.01)
-
-    async def online(self) -> None:
-        await self.until(lambda: self.states and self.states[-1] == ("online", "OK"))
-
-    async def stop(self) -> None:
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
-
-
-Make = Callable[..., Awaitable[Turnstile]]
-
-
-@pytest.fixture
-async def make(tmp_path: Path) -> AsyncIterator[Make]:
-    made: list[Turnstile] = []
-
-    async def start(
-        options: dict[str, str | int | bool] | None = None,
-        sim: dict[str, str] | None = None,
-        url: str = "",
-        online: bool = True,
-    ) -> Turnstile:
-        board = simulate(url or f"pty:{tmp_path}/board", sim or {})
-        assert isinstance(board, RelaySimulator)
-        await board.start()
-        gate = build("gate-1", board.url, options or {})
-        assert isinstance(gate, RelayGate)
-        made.append(Turnstile(gate, board))
-        if online:
-            await made[-1].online()
-        return made[-1]
-
-    yield start
-    for one in made:
-        await one.stop()
-        await one.board.stop()
-
-
-PASSAGES: dict[str, str | int | bool] = {"passage_in": 0, "passage_out": 1}
+__all__ = ["make"]  # a fixture
 
 
 # --- refusals ----------------------------------------------------------------------------------------------------------
@@ -329,134 +254,35 @@ async def test_a_board_that_lost_power_is_put_at_rest_again(make: Make) -> None:
     await place.until(lambda: place.gate.health()["repaired"] == 1)
 
 
-# --- contacts ----------------------------------------------------------------------------------------------------------
+_EDGE = """
+import asyncio, sys
+from drivers.gate.relay import build
+async def main():
+    gate = build("gate-1", sys.argv[1], {"lease_tenths": 5})
+    online = asyncio.Event()
+    task = asyncio.create_task(gate.run(lambda event: getattr(event, "state", "") == "online" and online.set()))
+    await online.wait()
+    await gate.open(600)
+    print("open", flush=True)
+    await task
+asyncio.run(main())
+"""
 
 
-async def test_inputs_are_told_at_the_start_and_at_every_change(make: Make) -> None:
-    place = await make({"inputs": 4})
-    await place.until(lambda: len(place.told(InputChanged)) == 4)
-    assert {(event.input_no, event.active) for event in place.told(InputChanged)} == {(n, False) for n in range(4)}
-    await place.do("push_input", input=2, active=True)
-    await place.until(lambda: place.told(InputChanged)[4:])
-    assert (place.told(InputChanged)[4].input_no, place.told(InputChanged)[4].active) == (2, True)
-    assert place.told(Passage) == place.told(CardRead) == []
-
-
-async def test_people_who_go_through_are_told_with_their_way_and_one_by_one(make: Make) -> None:
-    place = await make(PASSAGES)
-    assert (await place.do("pass", direction="IN")) == {"passed": 0}
-    await place.gate.open(20)
-    assert (await place.do("pass", direction="IN")) == {"passed": 1}
-    await place.until(lambda: len(place.told(Passage)) == 1)
-    assert place.told(Passage)[0].direction == "IN"
-    await place.gate.open(30, "OUT")
-    assert (await place.do("tailgate", direction="OUT", count=3)) == {"passed": 3}
-    await place.until(lambda: len(place.told(Passage)) == 4)
-    await asyncio.sleep(0.4)
-    assert [event.direction for event in place.told(Passage)] == ["IN", "OUT", "OUT", "OUT"]
-
-
-async def test_a_contact_that_bounces_is_one_passage_and_a_spike_none(make: Make) -> None:
-    place = await make({**PASSAGES, "poll_ms": 10, "debounce_ms": 100})
-    for _ in range(6):
-        await place.do("push_input", input=0, ms=20)
-        await asyncio.sleep(0.04)
-    await asyncio.sleep(0.3)
-    assert place.told(Passage) == []
-    await place.do("push_input", input=0, ms=300)
-    await place.until(lambda: place.told(Passage))
-    await asyncio.sleep(0.5)
-    assert len(place.told(Passage)) == 1
-
-
-async def test_a_contact_closed_while_nobody_looked_is_no_passage(make: Make) -> None:
-    place = await make(PASSAGES)
-    await place.until(lambda: len(place.told(InputChanged)) == 8)
-    await place.do("unplug")
-    await place.until(lambda: place.states[-1][0] == "offline")
-    await place.do("push_input", input=0, active=True)
-    await place.do("plug")
-    await place.online()
-    await place.until(lambda: len(place.told(InputChanged)) == 9)
-    assert place.told(Passage) == []
-
-
-async def test_a_light_barrier_that_opens_is_told_on_the_falling_edge(make: Make) -> None:
-    place = await make({"passage": 0, "passage_edge": "falling", "inverted": "0"})
-    await place.do("push_input", input=0, active=True)
-    await place.until(lambda: place.told(Passage))
-    assert place.told(Passage)[0].direction == ""
-
-
-async def test_a_door_forced_open_held_open_and_a_fire_are_told_once_each(make: Make) -> None:
-    place = await make({"door_input": 2, "fire_input": 3, "door_held_s": 1})
-    await place.until(lambda: len(place.told(InputChanged)) == 8)
-    await place.do("door", open=True)
-    await place.do("fire", active=True)
-    await place.until(lambda: len(place.told(DoorAlarm)) == 3)
-    await asyncio.sleep(0.3)
-    assert [alarm.code for alarm in place.told(DoorAlarm)] == ["FORCED_OPEN", "FIRE", "HELD_OPEN"]
-    await place.do("door", open=False)
-    await place.do("fire", active=False)
-    await place.gate.open(10)
-    await place.do("door", open=True)
-    await asyncio.sleep(0.8)
-    await place.do("door", open=False)
-    await asyncio.sleep(0.3)
-    assert len(place.told(DoorAlarm)) == 3
-
-
-# --- a bad line --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("url", ["", "tcp:127.0.0.1:0"], ids=["rtu", "tcp"])
-async def test_over_a_bad_line_the_gate_opens_and_no_passage_is_invented(make: Make, url: str) -> None:
-    place = await make({**PASSAGES, "flash": "waveshare"}, url=url)
-    await place.do("faults", seed=5, noise=0.1, drop=0.05, double=0.05, bad_crc=0.05, split=3)
-    opened = 0
-    for _ in range(12):
-        try:
-            await place.gate.open(1)
-            opened += 1
-        except DeviceOffline:
-            await asyncio.sleep(0.5)
-    health = place.gate.health()
-    assert opened >= 10
-    assert int(health["bad_frames"]) > 0
-    assert place.told(Passage) == [] and not [event for event in place.told(InputChanged) if event.active]
-    await place.do("faults")
-    await place.online()
-    assert 0 <= place.gate.health()["last_frame_ms"] < 2000  # type: ignore[operator]
-
-
-async def test_a_silent_board_is_offline_and_found_again(make: Make) -> None:
-    place = await make()
-    await place.do("faults", silent=True)
-    await place.until(lambda: place.states[-1] == ("offline", "NO_ANSWER"))
-    with pytest.raises(DeviceOffline):
-        await place.gate.open(10)
-    await place.do("faults")
-    await place.online()
-    await place.gate.open(10)
-
-
-async def test_an_unplugged_board_is_found_without_restart(make: Make) -> None:
-    place = await make()
-    await place.do("unplug")
-    await place.until(lambda: place.states[-1][0] == "offline")
-    await place.do("plug")
-    await place.online()
-    await place.gate.execute(OpenGate(10))
-    assert (await place.coils())[0]
-    assert place.gate.health()["opened"] == 2
-
-
-async def test_a_megabyte_of_noise_is_counted_and_survived(make: Make) -> None:
-    place = await make(PASSAGES)
-    await place.do("noise", bytes=1_000_000)
-    await place.until(lambda: place.gate.health()["noisy"], seconds=10)
-    await asyncio.sleep(1.5)
-    await place.until(lambda: place.states[-1] == ("online", "OK"), seconds=30)
-    assert place.told(Passage) == [] and not [event for event in place.told(InputChanged) if event.active]
-    await place.gate.open(10)
-    assert (await place.coils())[0]
+async def test_the_gate_shuts_by_itself_when_the_process_of_the_edge_is_killed(tmp_path: Path) -> None:
+    board = simulate(f"pty:{tmp_path}/board", {})
+    assert isinstance(board, RelaySimulator)
+    await board.start()
+    edge = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _EDGE, board.url, stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[3]
+    )
+    assert edge.stdout
+    async with asyncio.timeout(20):
+        assert await edge.stdout.readline() == b"open\n"
+    await asyncio.sleep(1.0)
+    assert (await board.do({"op": "state"}))["coils"][0]  # renewed all the while
+    edge.kill()
+    await edge.wait()
+    await asyncio.sleep(0.7)
+    assert not (await board.do({"op": "state"}))["coils"][0]
+    await board.stop()

@@ -32,7 +32,15 @@ from drivers.rfid.feig.buffered import tag_of
 from firmware_sim.faults import Faults
 from firmware_sim.feig import SimPad, SimTag
 from firmware_sim.pty import PtyLine
-from protocols.feig import OutputChange, SetOutputsRequest, TagRecord
+from protocols.feig import (
+    Framer,
+    OutputChange,
+    SetOutputsRequest,
+    TagRecord,
+    VersionReply,
+    VersionRequest,
+    encode_reply,
+)
 from protocols.iso28560 import encode_part3
 
 
@@ -159,15 +167,39 @@ async def test_both_kinds_of_frames_are_found_without_being_told(desk: Callable[
     assert place.pad.health()["frame"] == form
 
 
-async def test_a_neighbours_answers_are_never_taken_for_ours(desk: Callable[..., Desk]) -> None:
-    place = desk({"address": 3}, address=3)
-    place.sim.place(book(1))
-    await place.shows(1)
-    place.sim._address = 5
-    place.sim.place(book(2))
-    await asyncio.sleep(0.1)
-    assert len(place.pad.tags) <= 1
-    await place.until(lambda: place.states[-1][0] == "offline")
+async def test_an_answer_from_another_address_is_counted_and_never_taken_for_ours(tmp_path: Path) -> None:
+    line, framer = PtyLine(str(tmp_path / "pad")), Framer()
+
+    def neighbour(data: bytes) -> None:
+        for frame in framer.receive(data):
+            line.write(encode_reply(5, VersionRequest(), VersionReply((3, 1)), frame.form))
+
+    line.plug(neighbour)
+    events: list[DeviceEvent] = []
+    pad = FeigPad("pad-1", line.url, address=3)
+    task = asyncio.create_task(pad.run(events.append))
+    async with asyncio.timeout(8):
+        while not events:
+            await asyncio.sleep(0.01)
+    assert [(e.state, e.reason_code) for e in events if isinstance(e, DeviceState)] == [("offline", "NO_ANSWER")]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    line.unplug()
+
+
+async def test_the_silence_of_a_tag_that_was_away_is_not_taken_for_an_eas_bit_that_is_off(tmp_path: Path) -> None:
+    sim = SimPad(PtyLine(str(tmp_path / "pad")))
+    sim.start()
+    port = await open_port(sim.line.url)
+    link = FeigLink(port, form="advanced", mode="host")
+    await link.begin()
+    sim.faults.slow_s = 0.05
+    asked = asyncio.create_task(link.security(uid(1)))
+    await asyncio.sleep(0.03)  # the question after the EAS bit has been heard, its answer is on the way
+    sim.place(book(1))
+    assert await asked == Security(7, True)
+    await port.close()
+    sim.stop()
 
 
 async def test_a_megabyte_of_noise_makes_no_tag_and_the_pad_is_served_again(desk: Callable[..., Desk]) -> None:

@@ -20,6 +20,7 @@ from drivers.base import (
     OpenGate,
     SetOutput,
     TagImage,
+    TagPassed,
     TagsOnPad,
     load,
 )
@@ -124,6 +125,7 @@ async def station() -> AsyncIterator[Opener]:
         ("tcp:127.0.0.1:5084", {"password": "secret"}),
         ("tcp:127.0.0.1:5084", {"afi_secured": 7, "afi_on_loan": 7}),
         ("tcp:127.0.0.1:5084", {"mode": "fast"}),
+        ("tcp:127.0.0.1:5084", {"role": "door"}),
     ],
 )
 def test_options_that_make_no_sense_are_refused(url: str, options: dict[str, Any]) -> None:
@@ -230,6 +232,10 @@ async def test_a_loan_is_written_read_back_and_taken_back(station: Opener, make:
     await place.shows([tag])
     lent = await place.pad.secure(tag.key, False)
     assert (lent.ok, tag.writes, place.pad.tags[0].secured) == (True, 1, False)
+    told = len(place.events)
+    await asyncio.sleep(0.2)  # reports under the old EPC are younger than gone_ms
+    later = [event.tags for event in place.events[told:] if isinstance(event, TagsOnPad)]
+    assert all([seen.secured for seen in tags] == [False] for tags in later)
     assert (await place.pad.restore(tag.key, lent.before)).ok
     assert tag.writes == 2
     await asyncio.sleep(0.5)
@@ -288,6 +294,25 @@ async def test_a_shelf_two_metres_away_is_not_on_the_pad(station: Opener) -> Non
     await asyncio.sleep(0.3)
     await place.shows([near])
     assert int(place.pad.health()["weak"]) > 0
+
+
+async def test_as_a_gate_it_tells_every_passing_once(station: Opener) -> None:
+    place = await station(role="gate")
+    tag, lent = book(1, user=b"\x06\x0c" * 9), book(2, afi=0xC2)
+
+    def passed() -> list[tuple[str, bool | None]]:
+        return [(e.tag.uid, e.tag.secured) for e in place.events if isinstance(e, TagPassed)]
+
+    place.put(tag)
+    await place.until(lambda: passed() == [(tag.key, True)])
+    place.put(lent)
+    await place.until(lambda: len(passed()) == 2)
+    place.sim.reader.field.take(tag)
+    await place.until(lambda: len(place.pad.tags) == 1)
+    place.put(tag)
+    await place.until(lambda: passed() == [(tag.key, True), (lent.key, False), (tag.key, True)])
+    assert not any(isinstance(event, TagsOnPad) for event in place.events)
+    assert place.pad.capabilities.events == {"TagPassed", "DeviceState", "InputChanged"}
 
 
 async def test_inputs_are_told_at_start_and_when_they_change_and_outputs_switch(station: Opener) -> None:

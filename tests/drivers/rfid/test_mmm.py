@@ -10,27 +10,20 @@ from typing import Any
 import pytest
 
 from drivers.base import (
-    ConfigurationError,
     DeviceEvent,
-    DeviceOffline,
     DeviceState,
-    Encoder,
     Security,
     SecurityWrite,
     TagImage,
     TagsOnPad,
-    load,
 )
-from drivers.port import open_port
-from drivers.rfid.mmm import MmmLink, build
-from drivers.rfid.mmm.line import ANSWER_S, MmmLine
+from drivers.rfid.mmm import build
 from drivers.rfid.polling import PollingPad
 from firmware_sim.faults import Faults
 from firmware_sim.feig.tags import SimTag
 from firmware_sim.mmm import MmmSimulator
 from firmware_sim.mmm.pad import MmmPad
 from protocols.iso28560 import encode_part3
-from protocols.mmm import GetAfiRequest, InventoryReply, InventoryRequest, ReadBlocksRequest
 
 ON = Security(0x07, True)
 OFF = Security(0xC2, False)
@@ -99,44 +92,6 @@ async def kiosk(tmp_path: Path) -> AsyncIterator[Make]:
     yield make
     for one in made:
         await one.close()
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"poll_ms": 5},
-        {"afi_secured": 7, "afi_on_loan": 7},
-        {"afi_secured": "seven"},
-        {"read_style": "newest"},
-        {"eas": "perhaps"},
-        {"lock": 2},
-        {"colour": "red"},
-    ],
-)
-def test_options_that_make_no_sense_are_refused(options: dict[str, str | int]) -> None:
-    with pytest.raises(ConfigurationError):
-        build("pad-1", "pty:/x", options)
-
-
-def test_the_driver_is_found_by_kind_and_can_encode() -> None:
-    driver = load("3m")("pad-1", "pty:/x", {"afi_secured": 0xD7, "afi_on_loan": 0xDA})
-    assert isinstance(driver, Encoder)
-    assert driver.kind == "3m"
-    assert driver.capabilities.isolation == "loop"
-
-
-async def test_a_pad_that_is_not_there_is_offline_and_refuses_at_once(tmp_path: Path) -> None:
-    events: list[DeviceEvent] = []
-    pad = build("pad-1", f"pty:{tmp_path}/none", {})
-    assert isinstance(pad, PollingPad)
-    task = asyncio.create_task(pad.run(events.append))
-    await asyncio.sleep(0.1)
-    assert events == [DeviceState("pad-1", "offline", "PORT_MISSING", {})]
-    with pytest.raises(DeviceOffline):
-        await pad.read()
-    assert (await pad.secure(uid(1), False)).reason == "OFFLINE"
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_no_security_is_claimed_written_on_a_tag_that_is_not_there(kiosk: Make) -> None:
@@ -350,27 +305,6 @@ async def test_a_megabyte_of_noise_is_survived_and_makes_no_tag(kiosk: Make) -> 
     assert int(place.pad.health()["bad_frames"]) > 0
 
 
-async def test_a_late_answer_is_never_taken_for_the_next_one(tmp_path: Path) -> None:
-    sim = MmmSimulator(f"pty:{tmp_path}/pad")
-    await sim.start()
-    tag = sim.pad.place(SimTag(uid(1), 0x3E, 0x07))
-    sim.pad.place(SimTag(uid(2), 0x3E, 0xC2))
-    port = await open_port(sim.url)
-    line = MmmLine(port)
-    await line.greet()
-    sim.faults.slow_s = ANSWER_S + 0.05
-    first = asyncio.create_task(line.ask(GetAfiRequest(uid(1))))
-    await asyncio.sleep(ANSWER_S + 0.02)
-    tag.afi = 0xC2  # the late answer, asked before, says 07
-    sim.faults.slow_s = 0.0
-    assert (await first).value == 0xC2
-    for number in (2, 1, 2):
-        assert (await line.ask(GetAfiRequest(uid(number)))).uid == uid(number)
-    assert line.counters()["timeouts"] >= 1
-    await port.close()
-    await sim.stop()
-
-
 async def test_a_pad_that_only_knows_the_early_version_request_is_greeted(kiosk: Make, monkeypatch: Any) -> None:
     answer = MmmPad.answer
     monkeypatch.setattr(MmmPad, "answer", lambda self, frame: b"" if frame.command == 0x11 else answer(self, frame))
@@ -427,18 +361,3 @@ async def test_an_unplugged_pad_is_found_again_without_restart(kiosk: Make, tcp:
     await place.online()
     await place.shows([1, 2])
     assert place.pad.health()["opened"] == 2
-
-
-async def test_an_inventory_without_dsfid_still_tells_it(tmp_path: Path) -> None:
-    sim = MmmSimulator(f"pty:{tmp_path}/pad", old=True)
-    await sim.start()
-    sim.pad.place(SimTag(uid(1), 0x3E, 0x07, bytearray(blocks(1))))
-    port = await open_port(sim.url)
-    link = MmmLink(port)
-    await link.begin()
-    assert isinstance(await link._line.ask(InventoryRequest(0, 1)), InventoryReply)
-    whole = await link.read_whole(uid(1))
-    assert (whole.dsfid, len(whole.data)) == (0x3E, 112)
-    assert (await link._line.ask(ReadBlocksRequest(uid(1), 0, 2))).data == bytes(sim.pad.on_pad[uid(1)].blocks[:8])
-    await port.close()
-    await sim.stop()

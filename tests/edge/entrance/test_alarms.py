@@ -144,7 +144,7 @@ class TestPartnersItem:
         assert event.data["item"] == [HOST, "5555"]
 
     async def test_with_a_hub_that_does_not_answer_in_time_too(self, asking: Bed, hall: Hall, hub: Hub) -> None:
-        hub.thinks_s = 2.0
+        hub.thinks_s = 0.35
         hub.answers["item"] = lambda data: self.answer()
         hall.at["eas1"].carry(book("5555", owner=f"CN-{HOST}"))
         (event,) = await asking.settled(Kind.GATE_ALARM)

@@ -114,6 +114,22 @@ class TestRefusals:
         assert bed.subjects(Kind.ENTRY) == [srid_of("R1")]
 
 
+class TestNobodysCard:
+    async def test_a_phone_with_another_number_each_time_opens_outwards_alone(self, tmp_path: Path, hall: Hall) -> None:
+        write_replica(tmp_path, standard_rows())
+        async with hall.bed(tmp_path, ("gate1", "door", {}), ("reader1", "reader", {"gate": "gate1"})) as bed:
+            await there(bed)
+            hall.at["reader1"].tap("08A1B2C3")
+            await until(lambda: hall.at["gate1"].done == [("deny", 0)])
+            hall.at["reader1"].tap("08A1B2C3", direction="OUT")
+            (event,) = await bed.settled(Kind.EXIT)
+            assert (event.data, event.subject) == ({"passage": "assumed"}, None)
+            assert hall.at["gate1"].done[1:] == [("open", 50, "OUT")]
+            hall.at["reader1"].tap("00000000", direction="OUT")
+            await until(lambda: len(hall.at["gate1"].done) == 3)
+            assert hall.at["gate1"].done[2] == ("deny", 0)
+
+
 class TestWays:
     @pytest.mark.parametrize(
         ("options", "tap", "way"),

@@ -130,8 +130,10 @@ class TestMidnight:
     async def test_the_day_ends_in_the_branchs_zone_and_the_counter_is_reset(self, bed: Bed) -> None:
         office = Office(bed, "03-02T23:50")
         office.people(5)
+        office.counters.passed("gate1", "IN", "unopened")
         await office.comes("03-03T00:00:05")
-        assert (await office.told(1))[0].data["until"] == at("03-03T00:00")
+        assert office.facts["gate1", "unopened"] == 0
+        assert (await office.told(2))[0].data["until"] == at("03-03T00:00")
         assert office.commands == [("eas1", ResetCounter())]
         assert office.counters.today("eas1") == (0, 0)
         assert office.facts["eas1", "came_today"] == 0
@@ -171,6 +173,8 @@ class TestDrift:
         assert "drift" not in events["gate1"]
         office.people(1)
         assert office.counters.drift("eas1") == 3
+        office.counters.passed("gate1", "IN", "wrong_way")
+        assert office.facts["gate1", "tailgated"] == office.counters.beside("gate1")["tailgated"] == 2
 
     async def test_a_restart_takes_up_the_day(self, bed: Bed) -> None:
         before = Office(bed, "03-01T23:00")

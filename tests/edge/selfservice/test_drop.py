@@ -9,7 +9,7 @@ import pytest
 
 from consortium.events import Kind
 from consortium.identity import ItemKey
-from edge.selfservice.drop import DropBox
+from edge.selfservice.drop import GONE_S, DropBox
 from tests.edge.bed import BRANCH, Bed, until
 from tests.edge.pads import IN_STOCK, ON_LOAN, Pads, blank, book, edge_over, kiosk_of, quiet, reader, seen, signed_in
 from tests.make import HOME, HOST
@@ -56,11 +56,11 @@ async def test_what_is_no_item_goes_to_the_exceptions_once(bed: Bed, pads: Pads)
 async def test_a_box_without_a_disc_is_taken_and_shown_until_the_disc_comes(bed: Bed, pads: Pads) -> None:
     pads.put(book("1001", 1, parts=2, part=1, afi=ON_LOAN), pad="drop1")
     await until(lambda: drop_of(bed).counts()["exceptions"] == {"ITEM_INCOMPLETE": 1})
-    assert [note.code for note in bed.agent.tags.notes.rows()] == ["PARTS_MISSING"]
+    await until(lambda: [note.code for note in bed.agent.tags.notes.rows()] == ["PARTS_MISSING"])
     pads.put(book("1001", 2, parts=2, part=2, afi=ON_LOAN), pad="drop1")
     await until(lambda: drop_of(bed).counts()["exceptions"] == {})
     assert pads.afi(1, 2) == [IN_STOCK, IN_STOCK]
-    assert bed.agent.tags.notes.rows() == ()
+    await until(lambda: bed.agent.tags.notes.rows() == ())
     assert len(bed.events(Kind.RETURN)) == 1
 
 
@@ -90,6 +90,7 @@ async def test_an_item_laid_down_again_is_returned_again_but_not_after_a_broken_
     await until(lambda: drop_of(bed).counts()["taken"] == 1)
     pads.cut("drop1")
     await until(lambda: not tags.online)
+    await quiet(GONE_S + 0.3)
     pads.mend("drop1")
     await until(lambda: tags.online and len(tags.read) == 1)
     await quiet(0.3)

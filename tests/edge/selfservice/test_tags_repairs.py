@@ -10,12 +10,13 @@ import pytest
 from consortium.events import Kind
 from consortium.identity import ItemKey
 from drivers.base import Security
+from edge.answers import ItemRef
 from edge.config import AccountConfig
 from edge.selfservice.repairs import REPAIR_MS, Repair, RepairQueue, Waiting
 from edge.staffnotes import StaffNotes
 from edge.tagstore import MOST, TagStore
 from tests.edge.bed import RawKiosk, until
-from tests.edge.pads import IN_STOCK, ON_LOAN, Pads, book, edge_over, kiosk_of, seen, signed_in
+from tests.edge.pads import IN_STOCK, ON_LOAN, Pads, book, edge_over, kiosk_of, reader, seen, signed_in
 from tests.edge.selfservice.messages import checkin, checkout
 from tests.make import HOME
 
@@ -120,6 +121,21 @@ class TestOnPads:
             pads.put(pads.store.get("E004010000000001"))  # type: ignore[arg-type]
             await until(lambda: not bed.agent.pads["pad1"].put_back)
             assert pads.afi(1) == [ON_LOAN]
+
+    async def test_a_power_cut_between_loan_and_tag_is_made_good(self, tmp_path: Path, pads: Pads) -> None:
+        async with edge_over(tmp_path, pads) as bed:
+            who = await reader(bed)
+            refs = [ItemRef(HOME, number) for number in ("1001", "1002", "1003")]
+            await bed.agent.desk.borrow(who, refs, "pad1")  # and the power fails before the pad is asked
+            await bed.agent.desk.give_back(refs[1], "kiosk9")  # a machine without a pad of ours
+            await bed.agent.desk.note(Kind.TAG_WRITTEN, ItemKey(HOME, "1003"), "pad2", {"secured": 0, "ok": 1})
+        async with edge_over(tmp_path, pads) as bed:
+            assert bed.agent.pads["pad1"].put_back == (KEY,)
+            pads.put(book("1001", 1))
+            await until(lambda: not bed.agent.pads["pad1"].put_back)
+            assert pads.afi(1) == [ON_LOAN]
+        async with edge_over(tmp_path, pads) as bed:
+            assert bed.agent.pads["pad1"].put_back == ()
 
     async def test_a_return_meanwhile_wins_over_the_older_wish(self, tmp_path: Path, pads: Pads) -> None:
         async with edge_over(tmp_path, pads) as bed:

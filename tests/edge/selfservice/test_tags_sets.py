@@ -72,6 +72,14 @@ class TestWhole:
         written = bed.events(Kind.TAG_WRITTEN)
         assert [event.data for event in written] == [{"item": [HOME, "1001"], "secured": 0, "ok": 1}]
 
+    async def test_forty_tags_are_one_stack(self, bed: Bed, pads: Pads) -> None:
+        pads.put(*discs(1, 2, 3, afi=ON_LOAN), *(book(str(chip), chip, afi=ON_LOAN) for chip in range(4, 41)))
+        await seen(bed.agent.pads["pad1"], 40)
+        answer = await kiosk_of(bed).give_back("zh")
+        assert len(answer["items"]) == len(bed.events(Kind.RETURN)) == 38
+        assert all(item["secured"] for item in answer["items"])
+        assert pads.afi(*range(1, 41)) == [IN_STOCK] * 40
+
     async def test_two_chips_that_say_the_same_are_both_switched(self, bed: Bed, pads: Pads) -> None:
         pads.put(book("1001", 1), book("1001", 2))
         await seen(bed.agent.pads["pad1"], 2)
@@ -84,7 +92,9 @@ class TestWhole:
         pads.put(*discs(1, 2, afi=ON_LOAN))
         await seen(bed.agent.pads["pad1"], 2)
         answer = await kiosk_of(bed).give_back("zh")
-        assert [(item["outcome"], item["missing"], item["secured"]) for item in answer["items"]] == [("ALLOW", [3], True)]
+        assert [(item["outcome"], item["missing"], item["secured"]) for item in answer["items"]] == [
+            ("ALLOW", [3], True)
+        ]
         notes = [(note.code, note.key, note.detail) for note in bed.agent.tags.notes.rows()]
         assert notes == [("PARTS_MISSING", KEY, "3 / 3")]
 
@@ -106,9 +116,7 @@ class TestOnePartFails:
         assert bed.events(Kind.RETURN) == []
 
     @pytest.mark.parametrize("leaving", ["signs out", "walks off"])
-    async def test_a_reader_who_leaves_it_all_there_has_not_taken_it(
-        self, bed: Bed, pads: Pads, leaving: str
-    ) -> None:
+    async def test_a_reader_who_leaves_it_all_there_has_not_taken_it(self, bed: Bed, pads: Pads, leaving: str) -> None:
         tags = discs(1, 2, 3)
         tags[0].afi = 0x21  # another system's word, which must be there again
         tags[1].afi_locked = True
@@ -131,6 +139,20 @@ class TestOnePartFails:
         kinds = [event.kind for event in bed.events(Kind.CHECKOUT, Kind.RETURN, Kind.TAG_WRITTEN)]
         assert kinds == [Kind.CHECKOUT, Kind.TAG_WRITTEN, Kind.RETURN, Kind.TAG_WRITTEN]
         assert bed.events(Kind.TAG_WRITTEN)[-1].data["ok"] == 1
+
+    async def test_a_pad_that_does_not_answer_undoes_no_loan(self, bed: Bed, pads: Pads) -> None:
+        tags = discs(1, 2, of=2)
+        tags[1].afi_locked = True
+        pads.put(*tags)
+        await seen(bed.agent.pads["pad1"], 2)
+        session = await signed_in(bed)
+        await kiosk_of(bed).borrow(session, "zh")
+        pads.cut()
+        kiosk_of(bed).end(session)  # what the pad said last is still believed at this instant
+        await until(lambda: not bed.agent.pads["pad1"].online)
+        await quiet()
+        assert bed.events(Kind.RETURN) == []
+        assert bed.agent.pads["pad1"].put_back == (KEY,)
 
     async def test_a_reader_who_took_a_part_has_the_loan(self, bed: Bed, pads: Pads) -> None:
         tags = discs(1, 2, of=2)

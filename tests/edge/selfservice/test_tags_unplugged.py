@@ -31,7 +31,9 @@ async def test_unplugging_in_the_midst_of_a_stack_loses_no_loan(tmp_path: Path) 
             pads.cut()
             answer = await borrowing
             confirmed = {item["item_no"] for item in answer["items"] if item["outcome"] == "ALLOW"}
-            unfinished = {item["item_no"] for item in answer["items"] if item["outcome"] == "ALLOW" and not item["unsecured"]}
+            unfinished = {
+                item["item_no"] for item in answer["items"] if item["outcome"] == "ALLOW" and not item["unsecured"]
+            }
             lent = [event.data["item"][1] for event in bed.events(Kind.CHECKOUT)]
             assert sorted(lent) == sorted(confirmed)  # each confirmed loan is durable, once, and no other
             assert len(lent) == MOST

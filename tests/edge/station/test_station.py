@@ -73,9 +73,7 @@ async def pads(tmp_path: Path) -> AsyncIterator[Pads]:
 async def desk(tmp_path: Path, pads: Pads) -> AsyncIterator[Desk]:
     async with edge_over(tmp_path, pads, trace_token=TOKEN, tags=TagsConfig({"CQU": HOME})) as bed:
         base = await bed.serve()
-        async with httpx2.AsyncClient(
-            base_url=base, timeout=20, headers={"Authorization": f"Bearer {TOKEN}"}
-        ) as http:
+        async with httpx2.AsyncClient(base_url=base, timeout=20, headers={"Authorization": f"Bearer {TOKEN}"}) as http:
             yield Desk(bed, pads, http)
 
 
@@ -262,7 +260,9 @@ class TestOwner:
 
 class TestSecurity:
     async def test_findings_and_repair_by_the_ledger(self, desk: Desk) -> None:
-        await desk.lay(book("1001", 1, afi=ON_LOAN), book("1012", 2), book("1002", 3), book("404", 4, owner=f"CN-{HOST}"))
+        await desk.lay(
+            book("1001", 1, afi=ON_LOAN), book("1012", 2), book("1002", 3), book("404", 4, owner=f"CN-{HOST}")
+        )
         findings = {tag["item_no"]: tag["findings"] for tag in (await desk.view())["tags"]}
         assert findings == {
             "1001": ["UNSECURED_IN_STOCK"], "1012": ["SECURED_ON_LOAN"], "1002": [], "404": [],
@@ -271,6 +271,9 @@ class TestSecurity:
         done = {item["item_no"]: item["done"] for item in answer["items"]}
         assert done == {"1001": True, "1012": True, "1002": True, "404": None}
         assert desk.pads.afi(1, 2, 3, 4) == [IN_STOCK, ON_LOAN, IN_STOCK, IN_STOCK]
+        shown = {tag["item_no"]: (tag["afi"], tag["eas"], tag["findings"]) for tag in (await desk.view())["tags"]}
+        assert shown["1001"] == ("07", True, [])
+        assert shown["1012"] == ("C2", False, [])
         assert len(desk.wrote()) == 2  # what stood right was left alone
 
     async def test_disagreements_are_shown(self, desk: Desk) -> None:

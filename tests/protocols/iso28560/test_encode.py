@@ -114,6 +114,7 @@ class TestRefusals:
             ("28560-4", {"owner": ""}),
             ("28560-4", {"pii": "A.12"}),  # the end would be read as set information
             ("28560-4", {"pii": "😀"}),
+            ("28560-4", {"own": (("set", "1538"),)}),
             ("gaoxiao", {"owner": "CN-251020"}),
             ("gaoxiao", {"usage": 5}),
             ("gaoxiao", {"elements": ((17, "title"),)}),
@@ -266,3 +267,19 @@ def test_user_bank_is_announced_by_the_umi_bit():
     assert image_of(ITEM, "28560-4").pc & 0x0400 == 0
     assert image_of(replace(ITEM, elements=((6, "A"),)), "28560-4").pc & 0x0400
     assert image_of(replace(ITEM, owner="10611"), "gaoxiao").pc & 0x0400
+
+
+@pytest.mark.parametrize("form", ["28560-2", "28560-4"])
+@pytest.mark.parametrize(
+    ("usage", "own", "kept"),
+    [
+        (None, ("text_5", "I247"), True),
+        (1, ("usage", "12"), True),
+        (8, ("usage", "12"), False),
+        (None, ("usage", "12"), False),
+    ],
+)
+def test_usage_in_more_words_is_kept_until_another_is_wanted(form, usage, own, kept):
+    content = replace(ITEM, usage=usage, own=(own,))
+    found = read(image_of(content, form))
+    assert (found.usage, found.own) == (usage, (own,) if kept else ())

@@ -199,3 +199,10 @@ class TestPart4:
     def test_bank_that_contradicts_is_named_and_the_epc_holds(self, user, divergence):
         tag = decode_uhf(PC, UII, user=user)
         assert (tag.owner, tag.parts, tag.divergences) == ("CH-000134-1", 3, (divergence,))
+
+    def test_set_information_that_is_none_is_named_and_kept(self):
+        epc = encode_code40("CN-251020.12345678.1538")
+        epc += bytes(len(epc) % 2)
+        tag = decode_uhf(len(epc) // 2 << 11 | 0x0107, epc)
+        assert (tag.pii, tag.parts, tag.part) == ("12345678", 1, 1)
+        assert (tag.divergences, tag.own) == (("set-information",), (("set", "1538"),))

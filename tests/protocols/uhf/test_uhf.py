@@ -1,6 +1,7 @@
 """The Chinese UHF families: frames, framers and the tags in them."""
 
 import contextlib
+import random
 
 import pytest
 from hypothesis import given
@@ -122,3 +123,36 @@ def test_notice_tells_whether_the_tags_own_crc_is_right():
     data[5] ^= 1
     assert not m100.decode_notice(bytes(data)).crc_ok
     assert m100.decode_notice(bytes(data)).rssi_dbm == -55
+
+
+@families
+@given(st.data())
+def test_frames_after_noise_are_found_whatever_the_split(family, data):
+    module, strategy = FAMILIES[family]
+    frames = data.draw(st.lists(strategy, min_size=1, max_size=3))
+    noise = data.draw(st.lists(st.binary(max_size=12), min_size=len(frames), max_size=len(frames)))
+    framer = module.Framer()
+    found = []
+    for piece, frame in zip(noise, frames, strict=True):
+        found += framer.receive(piece)
+        found += framer.idle()  # the line was quiet before the frame
+        raw = frame.to_bytes()
+        cut = data.draw(st.integers(0, len(raw)))
+        found += framer.receive(raw[:cut]) + framer.receive(raw[cut:])
+    found += framer.idle()
+    assert all(frame in found for frame in frames)
+    assert framer.pending == 0
+
+
+@families
+def test_a_megabyte_of_noise_is_skipped_in_bounded_memory(family):
+    module, _ = FAMILIES[family]
+    framer = module.Framer()
+    source = random.Random(7)
+    most = 0
+    for _ in range(256):
+        framer.receive(source.randbytes(4096))
+        most = max(most, framer.pending)
+    framer.idle()
+    assert most <= 8192
+    assert len(framer.receive(bytes.fromhex(SOUND[family]))) == 1

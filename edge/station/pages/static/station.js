@@ -2,7 +2,7 @@
 
 const boot = JSON.parse(document.getElementById("boot").textContent);
 const $ = (id) => document.getElementById(id);
-const view = { lang: localStorage.getItem("station-lang") === "en" ? "en" : "zh", pad: "", state: null, busy: false, source: null };
+const view = { lang: localStorage.getItem("station-lang") === "en" ? "en" : "zh", pad: "", state: null, busy: false, source: null, chosen: "" };
 const t = (key) => boot.texts[view.lang][key] ?? key;
 const finding = (code) => boot.findings[view.lang][code] ?? code;
 const FORMATS = ["28560-3", "28560-2", "3m", "28560-4", "gaoxiao"];
@@ -115,8 +115,21 @@ function convert(tag, format) {
   return ask([]);
 }
 
+function choose(tag) {
+  const node = el("button", "", t("choose"));
+  node.type = "button";
+  node.setAttribute("aria-pressed", String(view.chosen === tag.uid));
+  node.onclick = () => {
+    view.chosen = view.chosen === tag.uid ? "" : tag.uid;
+    $("item").focus();
+    paint();
+  };
+  return node;
+}
+
 function actions(tag) {
   const td = el("td");
+  if (view.state.tags.length > 1) td.append(choose(tag));
   if (tag.code === "ASK_OWNER") {
     const select = el("select");
     select.setAttribute("aria-label", t("choose_owner"));
@@ -170,6 +183,7 @@ function drop(name, box) {
 
 function paint() {
   const state = view.state;
+  if (!state.tags.some((tag) => tag.uid === view.chosen)) view.chosen = "";
   options($("pad"), state.pads.map((pad) => [pad.id, pad.id]), view.pad);
   options($("format"), [["", t("site_format")], ...FORMATS.map((name) => [name, name])], $("format").value);
   $("offline").hidden = state.online;
@@ -196,12 +210,13 @@ if ($("encode")) {
   $("encode").onsubmit = (event) => {
     event.preventDefault();
     const body = {
-      pad: view.pad, item: $("item").value, format: $("format").value || null, parts: Number($("parts").value),
+      pad: view.pad, uid: view.chosen, item: $("item").value, format: $("format").value || null, parts: Number($("parts").value),
       part: Number($("part").value), replace: $("replace").checked, new: $("new").checked,
     };
     work(async () => {
       const done = await call("encode", body);
       say(`${t("done")}: ${named(done)}`, true);
+      view.chosen = "";
       $("item").value = "";
       $("replace").checked = false;
     }).finally(() => { $("item").focus(); $("item").select(); });

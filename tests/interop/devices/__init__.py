@@ -1,0 +1,1 @@
+"""Peers of simulated devices and of drivers that we did not write, each in an environment and a process of its own."""
