@@ -46,7 +46,7 @@ def run(runs: int = 5) -> dict[str, object]:
     """Measure; figures are per second on one core, see the notes."""
     part3 = pad_to_blocks(encode_part3("1000000136", "CN-251020"))
     part2 = encode_part2({1: "123456789012", 3: "CN-251020", 4: "1203"})
-    mmm = encode_mmm_item(MmmItem("123456789012", library="CQU"))
+    mmm = encode_mmm_item(MmmItem("123456789012", library=1234))
     mix = [(part3, 0x3E), (part3, 0x3E), (reverse_blocks(part3), 0x3E), (part2, 0x06), (mmm, 0x00)]
     blocks = tuple(Block(part3[at : at + 4]) for at in range(0, len(part3), 4))
     request = ReadBlocksRequest(_UID, 0, len(blocks))

@@ -128,7 +128,7 @@ def _mmm(data: bytes) -> Facts:
     item = decode_mmm_item(data)
     return {
         "pii": item.barcode,
-        "owner": item.library,
+        "owner": str(item.library) if item.library else "",
         "branch": item.branch,
         "custom": item.custom,
         "parts": item.parts,

@@ -124,11 +124,23 @@ def _mmm(content: TagContent, site: _Site) -> TagImage:
     kind, custom = own.pop("type", "1"), own.pop("custom", "")
     branch = content.element(_BRANCH)
     if own or len(content.elements) > bool(branch) or content.shelf_label or content.usage not in _UNSAID:
-        raise LocalTagError("a 3M item has barcode, library, branch, set, type and a text of one's own")
+        raise LocalTagError("a 3M item has barcode, library, branch, set, type and a number of one's own")
     if not (kind.isascii() and kind.isdigit()):
         raise LocalTagError("3M's type of item is a number")
-    item = MmmItem(content.pii, branch, content.owner, custom, content.part, content.parts, int(kind))
+    place, library, own_number = _number(branch), _number(content.owner), _number(custom)
+    item = MmmItem(content.pii, place, library, own_number, content.part, content.parts, int(kind))
     return _hf(part3.pad_to_blocks(encode_mmm_item(item), site.block_size), _MMM_DSFID, site)
+
+
+def _number(text: str) -> int:
+    """A number of a 3M item, "" = 0 = not stated; what would be read back otherwise is refused."""
+    try:
+        value = int(text or "0")
+    except ValueError:
+        value = -1
+    if str(value) != (text or "0") or (text and not value):
+        raise LocalTagError("a 3M item names library, branch and its own by numbers without leading zeros")
+    return value
 
 
 def _hf(data: bytes, dsfid: int, site: _Site, locks: tuple[int, ...] = ()) -> TagImage:

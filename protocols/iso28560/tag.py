@@ -84,8 +84,9 @@ def _part2(blocks: bytes, afi: int | None, uid: str | None) -> TagContent:
 
 def _mmm(blocks: bytes, afi: int | None, uid: str | None) -> TagContent:
     item = decode_mmm_item(blocks)
-    elements = ((_BRANCH, item.branch),) if item.branch else ()
-    own: tuple[tuple[str, str], ...] = (("custom", item.custom),) if item.custom else ()
+    elements = ((_BRANCH, str(item.branch)),) if item.branch else ()
+    own: tuple[tuple[str, str], ...] = (("custom", str(item.custom)),) if item.custom else ()
     if item.type != _MMM_TYPE:
         own += (("type", str(item.type)),)
-    return TagContent("3m", item.barcode, item.library, None, item.parts, item.part, (), afi, uid, elements, own)
+    library = str(item.library) if item.library else ""
+    return TagContent("3m", item.barcode, library, None, item.parts, item.part, (), afi, uid, elements, own)

@@ -23,7 +23,6 @@ from protocols.iso28560.errors import LocalTagError, TagError
 from protocols.iso28560.extensions import extensions_of
 from protocols.iso28560.gaoxiao_id import IPC96, IPC128, encode_id
 from protocols.iso28560.recognise import Recognition, recognise_hf, recognise_uhf
-from protocols.iso28560.rfid501 import MmmItem, encode_mmm_item
 from tongjie.commands.hexlines import Refusal, describe_all
 
 __all__ = ["app"]
@@ -144,7 +143,7 @@ def encode(
     size: Annotated[int, typer.Option(help="Bytes of the basic block: 32 or 34 (28560-3).")] = 34,
     afi: Annotated[str, typer.Option(help="AFI in hex, in the PC (28560-4): 07 secured, C2 on loan.")] = "07",
     lent: Annotated[bool, typer.Option(help="On loan (gaoxiao).")] = False,
-    branch: Annotated[str, typer.Option(help="Branch (3m).")] = "",
+    branch: Annotated[str, typer.Option(help="Branch, a number (3m; the owner is a number there too).")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Make the bytes of a tag; exit 1 if the format cannot hold the data.
@@ -176,10 +175,7 @@ def encode(
                 image = image_of(content, "gaoxiao", secured=not lent, capacity=1024)
                 found: dict[str, object] = {"hex": image.epc.hex().upper(), "pc": f"{image.pc:04X}"}
                 return found | ({"user": image.data.hex().upper()} if any(image.data) else {})
-        item = MmmItem(pii, branch, owner, part=pieces[1], parts=pieces[0])
-        if content.elements != (((_BRANCH, branch),) if branch else ()) or usage not in (None, 1):
-            raise LocalTagError("a 3M item has no further elements and no type of usage")
-        return _hf(0, encode_mmm_item(item))
+        return _hf(0, image_of(content, "3m").data)
 
     try:
         facts = {"format": form, **made()}

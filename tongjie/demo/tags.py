@@ -1,7 +1,8 @@
 """What stands on the tags of the demo's items: every member encodes in its own way, and one of them forgot its name on some.
 
 251020 writes ISO 28560-3, older items 28560-2. 990001 writes 28560-3, on a fifth of them without an owner (a list of chips names
-them, as a member would give it), and university UHF labels on newer items. 990002 writes 28560-3, some 3M, and 28560-4 on UHF.
+them, as a member would give it), and university UHF labels on newer items. 990002 writes 28560-3, some 3M (where a library is a
+number), and 28560-4 on UHF.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def tag_of(owner: str, item_no: str) -> dict[str, str]:
     serial = digest[:5].hex().upper()
     uid = f"E2801105{serial}000000" if form in ("gaoxiao", "28560-4") else f"E00401{serial}"
     code = next(code for code, org in (*ALIASES.items(), ("", owner)) if org == owner)
-    return {"uid": uid, "form": form, "owner": "" if without else code if form == "gaoxiao" else f"CN-{owner}"}
+    written = {"gaoxiao": code, "3m": owner}.get(form, f"CN-{owner}")
+    return {"uid": uid, "form": form, "owner": "" if without else written}
 
 
 def uid_map(items: Iterable[Mapping[str, Any]]) -> str:

@@ -284,7 +284,7 @@ async def test_noise_split_and_damaged_answers_never_make_a_wrong_tag(kiosk: Cal
         assert f"TJ{number:06d}".encode() in tag.data
     written = await place.pad.secure(uid(3), False)
     assert written.ok == (place.sim.tags[3].afi == PAIR.on_loan)
-    assert int(place.pad.health()["bad_frames"]) > 0
+    await place.until(lambda: int(place.pad.health()["bad_frames"]) > 0)
 
 
 async def test_a_late_answer_is_never_taken_for_that_of_another_tag(tmp_path: Path) -> None:

@@ -34,11 +34,14 @@ from firmware_sim.feig import SimPad, SimTag
 from firmware_sim.pty import PtyLine
 from protocols.feig import (
     Framer,
+    InventoryReply,
+    InventoryRequest,
+    InventoryTag,
     OutputChange,
     SetOutputsRequest,
     TagRecord,
     VersionReply,
-    VersionRequest,
+    decode_request,
     encode_reply,
 )
 from protocols.iso28560 import encode_part3
@@ -172,7 +175,10 @@ async def test_an_answer_from_another_address_is_counted_and_never_taken_for_our
 
     def neighbour(data: bytes) -> None:
         for frame in framer.receive(data):
-            line.write(encode_reply(5, VersionRequest(), VersionReply((3, 1)), frame.form))
+            request = decode_request(frame)
+            found = isinstance(request, InventoryRequest)
+            reply = InventoryReply((InventoryTag(uid(1), 6),)) if found else VersionReply((3, 1))
+            line.write(encode_reply(5, request, reply, frame.form))
 
     line.plug(neighbour)
     events: list[DeviceEvent] = []

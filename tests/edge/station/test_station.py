@@ -229,9 +229,9 @@ class TestConvert:
         assert (desk.content(1).format, desk.content(1).owner, desk.content(1).parts) == ("28560-2", f"CN-{HOME}", 2)
         await desk.lay(book("1002", 2, usage=2))
         status, answer = await desk.ask("convert", uid="E004010000000002", format="3m")
-        assert (status, answer["code"], answer["lost"]) == (409, "LOST_FIELDS", ["usage"])
+        assert (status, answer["code"], answer["lost"]) == (409, "LOST_FIELDS", ["owner", "usage"])
         assert desk.content(2).format == "28560-3"
-        assert (await desk.ask("convert", uid="E004010000000002", format="3m", confirmed=["usage"]))[0] == 200
+        assert (await desk.ask("convert", uid="E004010000000002", format="3m", confirmed=["owner", "usage"]))[0] == 200
         assert (desk.content(2).format, desk.content(2).pii) == ("3m", "1002")
 
     async def test_what_names_no_item_is_not_converted(self, desk: Desk) -> None:

@@ -58,7 +58,7 @@ foreach my $tag (sort $pad->inventory) {
 }
 print 'FOUND [' . join(',', @found) . "]\\n";
 """
-LEGACY = MmmItem("1302099999", "", "", part=1, parts=1)
+LEGACY = MmmItem("1302099999", part=1, parts=1)
 WRITTEN = bytes(range(32))
 UIDS = ("E004010012345678", "E004010012345679", "E00702000000000A")
 

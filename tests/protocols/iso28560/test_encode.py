@@ -80,10 +80,10 @@ CONTENTS = {
     "3m": contents(
         "3m",
         letters,
-        st.sampled_from(["", "CQU"]),
+        st.sampled_from(["", "1234"]),
         st.none(),
-        st.sampled_from([(), (("custom", "A 1"), ("type", "7"))]),
-        st.sampled_from([(), ((24, "MAIN"),)]),
+        st.sampled_from([(), (("custom", "-41"), ("type", "7"))]),
+        st.sampled_from([(), ((24, "12"),)]),
     ),
 }
 ITEM = TagContent("28560-3", "01557071", "CN251020")
@@ -125,11 +125,13 @@ class TestRefusals:
             ("3m", {"elements": ((17, "title"),)}),
             ("3m", {"parts": 16, "part": 1}),
             ("3m", {"own": (("type", "x"),)}),
+            ("3m", {"owner": "CQU"}),
+            ("3m", {"owner": "0123"}),
         ],
     )
     def test_what_a_format_cannot_hold_is_not_written(self, form, changes):
         with pytest.raises(LocalTagError):
-            image_of(replace(ITEM, **({"owner": "10611" if form == "gaoxiao" else "CQU"} | changes)), form)
+            image_of(replace(ITEM, **({"owner": {"gaoxiao": "10611", "3m": "1234"}.get(form, "CQU")} | changes)), form)
 
     @pytest.mark.parametrize(
         "options",

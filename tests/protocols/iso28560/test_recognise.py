@@ -17,6 +17,7 @@ from protocols.iso28560 import (
 
 PART3 = encode_part3("1000000136", "CN-251020")
 ITEM = TagContent("28560-2", "01557071", "CN-251020")
+NAMELESS = replace(ITEM, owner="")
 SGTIN = bytes.fromhex("3034257BF7194E4000001A85")
 SCHOOL = bytes.fromhex("01045300185304400D0B0000")
 KINDS = {"item", "reader_card", "shelf_label", "equipment", "blank", "foreign", "damaged"}
@@ -58,7 +59,7 @@ class TestForeign:
 
     @pytest.mark.parametrize("form", ["28560-2", "3m"])
     def test_afi_of_another_application_is_foreign_where_no_check_value_says_otherwise(self, form):
-        found = hf(ITEM, form, afi=0x90)
+        found = hf(NAMELESS if form == "3m" else ITEM, form, afi=0x90)
         assert (found.kind, found.code) == ("foreign", "FOREIGN_AFI")
         assert hf(ITEM, "28560-3", afi=0x90).kind == "item"
 
@@ -125,7 +126,7 @@ class TestKinds:
         assert found.content is not None
         assert (found.content.pii, found.content.owner, found.content.afi) == ("01557071", "CN-251020", 7)
         assert found.content.uid == "E28011052000000000000001"
-        assert hf(ITEM, "3m").content.uid == "E004010012345678"
+        assert hf(NAMELESS, "3m").content.uid == "E004010012345678"
 
 
 @given(

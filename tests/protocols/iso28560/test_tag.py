@@ -1,5 +1,7 @@
 """decode_tag: which item is this? And never an item out of garbage."""
 
+import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ from protocols.iso28560.rfid501 import MmmItem, decode_mmm_item, encode_mmm_item
 
 PART2 = encode_part2({1: "123456789012", 3: "DK-718500", 4: "1203"})
 PART3 = encode_part3("1000000136", "DK-718500")
-MMM = encode_mmm_item(MmmItem("123456789012", "MAIN", "CQU", part=2, parts=3))
+MMM = encode_mmm_item(MmmItem("123456789012", 5, 1234, part=2, parts=3))
 
 
 class TestRefusals:
@@ -61,18 +63,21 @@ class TestRefusals:
     @pytest.mark.parametrize(
         "wrong",
         [
-            MMM[:15],
+            MMM[:19],
             b"\x05" + MMM[1:],
             MMM[:2] + b"\x01" + MMM[3:],
             MMM[:1] + b"\x32" + MMM[2:],
             MMM[:16] + b"\x00A" + MMM[18:],
+            MMM[:28] + b"\x00\x01\x00\x00",
         ],
     )
     def test_3m_item_with_any_fixed_byte_wrong_is_none(self, wrong):
         with pytest.raises(TagError):
             decode_mmm_item(wrong)
 
-    @pytest.mark.parametrize("item", [MmmItem(""), MmmItem("1" * 13), MmmItem("重"), MmmItem("1", part=3, parts=2)])
+    @pytest.mark.parametrize(
+        "item", [MmmItem(""), MmmItem("1" * 17), MmmItem("重"), MmmItem("1", 4096), MmmItem("1", part=3, parts=2)]
+    )
     def test_3m_item_that_does_not_fit_is_not_written(self, item):
         with pytest.raises(LocalTagError):
             encode_mmm_item(item)
@@ -104,7 +109,14 @@ def test_part_2_tells_item_owner_and_set():
 
 def test_3m_tells_item_and_set():
     tag = decode_tag(MMM, dsfid=0x00, afi=None)
-    assert (tag.format, tag.pii, tag.owner, tag.parts, tag.part, tag.usage) == ("3m", "123456789012", "CQU", 3, 2, None)
+    assert (tag.format, tag.pii, tag.owner, tag.parts, tag.part, tag.usage) == (
+        "3m",
+        "123456789012",
+        "1234",
+        3,
+        2,
+        None,
+    )
 
 
 def test_readers_card_is_no_item():
@@ -120,11 +132,19 @@ def test_afi_tells_secured_from_on_loan():
 @given(
     st.builds(
         MmmItem,
-        st.text("0123456789AB", min_size=1, max_size=12),
-        st.text("ABC ", max_size=12),
-        st.text("ABC ", max_size=20),
-        st.text("ABC ", max_size=32),
+        st.text("0123456789AB", min_size=1, max_size=16),
+        st.integers(0, 4095),
+        st.integers(0, 0xFFFFF),
+        st.integers(-0x7FFFFFFF, 0x7FFFFFFF),
     )
 )
-def test_3m_item_says_what_was_written(item):
+def test_3m_item_says_what_was_written(item: MmmItem):
     assert decode_mmm_item(encode_mmm_item(item)) == item
+
+
+def test_3m_item_lies_in_memory_as_public_drivers_read_it():
+    """Fields as Biblio-RFID unpacks them: C4 Z16 N l> l, branch the upper 12 bits, library the lower 20."""
+    item = MmmItem("1302099999", 7, 0x12345, -2, part=1, parts=2, type=3)
+    u1, pieces, u2, kind, barcode, place, custom, zero = struct.unpack(">4B16sIii", encode_mmm_item(item))
+    assert (u1, pieces, u2, kind, zero) == (4, 0x12, 0, 3, 0)
+    assert (barcode.rstrip(b"\0"), place >> 20, place & 0xFFFFF, custom) == (b"1302099999", 7, 0x12345, -2)
