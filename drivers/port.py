@@ -13,7 +13,6 @@ import contextlib
 import errno
 import os
 import socket
-import stat
 import termios
 import threading
 from collections.abc import Callable
@@ -26,16 +25,19 @@ import serial_asyncio_fast
 
 from drivers.base import ConfigurationError, DeviceOffline
 from drivers.listening import ListeningPort
+from drivers.serial_line import open_line, tell_empty_from_gone
 
 Parity = Literal["N", "E", "O"]
 MAX_BUFFER = 65536
 """Unread bytes kept for a slow driver; a serial line fills this in 17 s at 38400 baud, so more is a fault."""
 OPEN_TIMEOUT_S = 5.0
+WRITE_TIMEOUT_S = 5.0
+"""A line takes 64 KB in a quarter of a minute at worst; whoever takes nothing for so long takes nothing more."""
 _PARITIES: dict[str, Parity] = {"N": "N", "E": "E", "O": "O"}
 
 
 class PortError(DeviceOffline):
-    """The port cannot be opened now, or broke: PORT_MISSING, PORT_BUSY, PORT_DENIED, PORT_UNREACHABLE, PORT_LOST."""
+    """The port cannot be opened now, or broke: PORT_MISSING, PORT_BUSY, PORT_DENIED, PORT_UNREACHABLE, PORT_STUCK, PORT_LOST."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +198,11 @@ class _StreamPort(asyncio.Protocol):
         return await self._inbox.take(n)
 
     async def write(self, data: bytes) -> None:
-        await self._may_write.wait()
+        try:
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
+                await self._may_write.wait()
+        except TimeoutError:
+            raise PortError("PORT_STUCK", "the device takes no bytes any more") from None
         self._inbox.check()
         self._transport.write(data)
 
@@ -341,28 +347,14 @@ def open_raw(url: str, *, baudrate: int = 9600, parity: Parity = "N", timeout_s:
             peer.setblocking(False)
             return RawPort(peer, peer.fileno())
         line = _open_line(where)
-        _tell_empty_from_gone(line.fileno())
+        tell_empty_from_gone(line.fileno())
         return RawPort(line, line.fileno())
     except (OSError, termios.error) as error:
         raise _explain(error, where) from error
 
 
 def _open_line(where: PortUrl) -> Any:
-    parity = where.parity
-    if where.scheme == "pty" or os.path.realpath(where.path).startswith("/dev/pts/"):
-        # Linux drops PARENB on a pty; setting it a second time then fails with EINVAL
-        parity = "N"
-    if not stat.S_ISCHR(os.stat(where.path).st_mode):
-        raise OSError(errno.ENODEV, "not a character device")
-    return serial.Serial(where.path, baudrate=where.baudrate, parity=parity, exclusive=True, timeout=0, write_timeout=0)
-
-
-def _tell_empty_from_gone(fd: int) -> None:
-    """With the serial library's VMIN 0 an empty line reads as b"", exactly as a hang-up does; with 1 it is EAGAIN."""
-    os.set_blocking(fd, False)
-    attributes = termios.tcgetattr(fd)
-    attributes[6][termios.VMIN] = 1
-    termios.tcsetattr(fd, termios.TCSANOW, attributes)
+    return open_line(where.path, where.baudrate, where.parity, pty=where.scheme == "pty")
 
 
 def _open_rfc2217(where: PortUrl, timeout_s: float) -> Any:

@@ -190,7 +190,8 @@ class ChildBroker(ABC):
                     with contextlib.suppress(ProcessLookupError):
                         end()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(process.wait(), _STOP_S)
+                    async with asyncio.timeout(_STOP_S):
+                        await process.wait()
                     break
         listening, self._listening = self._listening, None
         if listening is not None:

@@ -49,7 +49,8 @@ class _Stream:
     async def close(self) -> None:
         self._writer.close()
         try:
-            await asyncio.wait_for(self._writer.wait_closed(), _CLOSE_S)
+            async with asyncio.timeout(_CLOSE_S):
+                await self._writer.wait_closed()
         except (OSError, TimeoutError):
             self._writer.transport.abort()
 

@@ -108,7 +108,8 @@ class Session:
         thread = threading.Thread(target=run, name="ils-feed", daemon=True)
         thread.start()
         try:
-            return await asyncio.wait_for(done, self._timeout_s)
+            async with asyncio.timeout(self._timeout_s):
+                return await done
         except TimeoutError as error:
             self._leave(thread)
             raise FeedError("FEED_TIMEOUT", f"the database did not answer within {self._timeout_s:g} s") from error

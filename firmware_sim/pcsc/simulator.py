@@ -11,11 +11,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from firmware_sim.faults import Faults
 from firmware_sim.pcsc.card import ATRS, VirtualCard
+from firmware_sim.pcsc.daemon import DaemonError, PcscDaemon
 from firmware_sim.pcsc.line import open_vpcd
+from firmware_sim.pty import LineError
 from firmware_sim.scene import Step
 from firmware_sim.simulators import Options, Simulator, refuse_unknown
 from firmware_sim.stage import StageError
@@ -38,7 +41,8 @@ class PcscSimulator:
     operations = frozenset({"tap", "insert", "remove", "faults", "reboot", "unplug", "plug", "state"})
     demo = (Step(0.0, {"op": "tap", "card": DEMO_CARD}),)
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, daemon: PcscDaemon | None = None) -> None:
+        self._daemon = daemon
         self._card: VirtualCard | None = None
         self._plugged = True
         self._faults = Faults()
@@ -59,12 +63,22 @@ class PcscSimulator:
         return self._line.url
 
     async def start(self) -> None:
-        """Nothing to switch on: the cardreader is vpcd's, and only a card that lies on it is connected."""
+        """Start a daemon of our own where one is wanted; else there is nothing to switch on, the cardreader is vpcd's.
+
+        Raises `LineError` with the daemon's code.
+        """
+        if self._daemon is not None:
+            try:
+                await self._daemon.start()
+            except DaemonError as error:
+                raise LineError(error.code, str(error)) from error
 
     async def stop(self) -> None:
         """Take the card away and leave nothing behind."""
         self._card = None
         await self._line.remove()
+        if self._daemon is not None:
+            await self._daemon.stop()
 
     async def do(self, operation: Operation) -> Result:
         """Carry out one operation; raises `StageError`."""
@@ -188,6 +202,20 @@ class PcscSimulator:
 
 
 def simulate(url: str, options: Options) -> Simulator:
-    """Make it; no options. The URL is ``vpcd:HOST:PORT``, where vpcd listens, or ``vpcd:/PATH``, the socket of a `PcscDaemon`."""
-    refuse_unknown(options, ())
-    return PcscSimulator(url)
+    """Make it. The URL is ``vpcd:HOST:PORT``, where vpcd listens, or ``vpcd:/PATH``, the socket of a `PcscDaemon`.
+
+    Option: daemon (yes), for ``vpcd:/FOLDER/vpcd.sock``: run a pcscd of one's own in that folder, kept from everybody else.
+    """
+    refuse_unknown(options, ("daemon",))
+    if "daemon" not in options:
+        return PcscSimulator(url)
+    folder = Path(url.removeprefix("vpcd:")).parent
+    if options["daemon"] != "yes" or not folder.is_absolute():
+        raise ValueError("daemon=yes wants vpcd:/FOLDER/vpcd.sock")
+    try:
+        daemon = PcscDaemon(folder)
+    except DaemonError as error:
+        raise ValueError(str(error)) from error
+    if daemon.url != url:
+        raise ValueError("the daemon's card is at vpcd:/FOLDER/vpcd.sock")
+    return PcscSimulator(url, daemon)

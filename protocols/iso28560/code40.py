@@ -12,42 +12,49 @@ __all__ = ["decode_code40", "encode_code40"]
 
 _ALPHABET = "\x00ABCDEFGHIJKLMNOPQRSTUVWXYZ-.:0123456789"
 _CODE = {char: code for code, char in enumerate(_ALPHABET)}
+_PAIRS = (
+    tuple(
+        first.rstrip("\x00") + second.rstrip("\x00") if first != "\x00" else ""
+        for first in _ALPHABET
+        for second in _ALPHABET
+    )
+    + ("",) * 7
+)
+"""The first two characters of a triplet by its value // 40, one where the second is padding; empty where no triplet begins so:
+the first is padding, the value is over FA00, or (from the end) it is 0000."""
+_NONE = (-1, 0)
 _LONG_NUMBER = 0xFB
 _UTF8 = {0xFC: 1, 0xFD: 2, 0xFE: 3}
-_MAX_DIGITS = 24
 _RUNS = re.compile(r"[0-9]{9,24}|[-A-Z.:0-9]|[^-A-Z.:0-9]")
 
 
 def decode_code40(data: bytes) -> str:
     """Return the text in `data`; zero bytes at the end are padding to a word. Raises `TagError`."""
-    text: list[str] = []
+    text = ""
     at = 0
     end_of_text = len(data.rstrip(b"\x00"))
     while at < end_of_text:
         first = data[at]
-        if first == _LONG_NUMBER:
+        if first < _LONG_NUMBER:
+            # a triplet's low byte may be one of the zeros that were taken for padding
+            pair, third = divmod((first << 8 | data[at + 1]) - 1, 40) if at + 1 < len(data) else _NONE
+            piece = _PAIRS[pair]
+            if not piece or (third and len(piece) < 2):
+                raise TagError("a triplet is cut off or out of range, or padding stands before one of its characters")
+            text += piece + _ALPHABET[third] if third else piece
+            at += 2
+        elif first == _LONG_NUMBER:
             piece, at = _long_number(data, at + 1)
+            text += piece
         elif first in _UTF8:
             end = at + 1 + _UTF8[first]
-            piece, at = _character(data[at + 1 : end], _UTF8[first]), end
+            text += _character(data[at + 1 : end], _UTF8[first])
+            at = end
         else:
-            piece, at = _triplet(data[at : at + 2]), at + 2
-        text.append(piece)
+            raise TagError("FF begins neither a triplet nor an escape")
     if not text:
         raise TagError("there is no identifier")
-    return "".join(text)
-
-
-def _triplet(pair: bytes) -> str:
-    value = (pair[0] << 8 | pair[1]) - 1 if len(pair) == 2 else -1
-    if not 0 <= value < 64000:
-        raise TagError("a triplet is cut off or out of range")
-    first, second, third = value // 1600, value // 40 % 40, value % 40
-    if third and second and first:
-        return _ALPHABET[first] + _ALPHABET[second] + _ALPHABET[third]
-    if third or not first:
-        raise TagError("padding stands before a character of its triplet")
-    return _ALPHABET[first] + (_ALPHABET[second] if second else "")
+    return text
 
 
 def _long_number(data: bytes, at: int) -> tuple[str, int]:

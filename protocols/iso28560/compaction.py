@@ -4,7 +4,7 @@
 Decoding is strict, padding included: part 2 has no check value, so exactness is what tells an item from noise.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from protocols.iso28560.bits import pack
@@ -60,33 +60,31 @@ def _packed_in(width: int, pad: str) -> Callable[[str], bytes]:
     return lambda text: pack(((ord(char) & mask, width) for char in text), pad)
 
 
-def _packed_out(width: int, pad: str, to_char: Callable[[int], int]) -> Callable[[bytes], str]:
-    """Undo `_packed_in`: a whole character of padding is one that the alphabet never ends with."""
+def _packed_out(width: int, pad: str, alphabet: Sequence[str]) -> Callable[[bytes], str]:
+    """Undo `_packed_in`: a whole character of padding is one that the alphabet never ends with.
 
-    filler = (pad * width)[:width]
-    empty, mask = int(filler, 2), (1 << width) - 1
+    `alphabet` holds the character of each code, "" where there is none.
+    """
+
+    mask = (1 << width) - 1
+    pads = [int("0" + (pad * 8)[:spare], 2) for spare in range(width + 1)]
+    empty = pads[width]
 
     def expand(data: bytes) -> str:
         value, bits = int.from_bytes(data, "big"), len(data) * 8
-        spare = bits % width
-        codes = [value >> at & mask for at in range(bits - width, spare - 1, -width)]
-        padding = f"{value & (1 << spare) - 1:0{spare}b}" if spare else ""
-        if codes and codes[-1] == empty:
-            codes.pop()
-            padding = filler + padding
-        if len(padding) > 7 or padding != (pad * 8)[: len(padding)]:
+        end = spare = bits % width
+        if value >> spare & mask == empty:
+            end += width
+        if end > 7 or value & (1 << spare) - 1 != pads[spare]:
             raise TagError("the packed text is not padded as its alphabet says")
-        if not codes or codes[-1] == empty:
+        if value >> end & mask == empty:
             raise TagError("the packed text is empty or ends in padding")
-        return "".join([chr(to_char(code)) for code in codes])
+        text = "".join([alphabet[value >> at & mask] for at in range(bits - width, end - 1, -width)])
+        if len(text) != (bits - end) // width:
+            raise TagError("the packed text has a code that is no character of its alphabet")
+        return text
 
     return expand
-
-
-def _five(code: int) -> int:
-    if code == 0:
-        raise TagError("00000 is no character of the 5-bit alphabet")
-    return code + 0x40
 
 
 def _decoder(encoding: str) -> Callable[[bytes], str]:
@@ -110,6 +108,9 @@ def _fits_encoding(encoding: str) -> Callable[[str], bool]:
 
 
 _BLANK = "100000"
+_FIVE = ("", *map(chr, range(0x41, 0x60)))
+_SIX = tuple(chr(code if code & 0x20 else code | 0x40) for code in range(64))
+_SEVEN = (*map(chr, range(0x7F)), "")
 
 SCHEMES: dict[int, _Scheme] = {
     1: _Scheme(
@@ -119,14 +120,14 @@ SCHEMES: dict[int, _Scheme] = {
         _integer_out,
     ),
     2: _Scheme("numeric", lambda text: _is_digits(text) and len(text) >= 2, _bcd_in, _bcd_out),
-    3: _Scheme("5-bit", _within("\x41", "\x5f", 3), _packed_in(5, "0"), _packed_out(5, "0", _five)),
+    3: _Scheme("5-bit", _within("\x41", "\x5f", 3), _packed_in(5, "0"), _packed_out(5, "0", _FIVE)),
     4: _Scheme(
         "6-bit",
         lambda text: _within("\x20", "\x5f", 4)(text) and text[-1] != " ",
         _packed_in(6, _BLANK),
-        _packed_out(6, _BLANK, lambda code: code if code & 0x20 else code | 0x40),
+        _packed_out(6, _BLANK, _SIX),
     ),
-    5: _Scheme("7-bit", _within("\x00", "\x7e", 1), _packed_in(7, "1"), _packed_out(7, "1", lambda code: code)),
+    5: _Scheme("7-bit", _within("\x00", "\x7e", 1), _packed_in(7, "1"), _packed_out(7, "1", _SEVEN)),
     6: _Scheme("8859-1", _fits_encoding("latin-1"), lambda text: text.encode("latin-1"), _decoder("latin-1")),
     7: _Scheme("utf-8", _fits_encoding("utf-8"), lambda text: text.encode(), _decoder("utf-8")),
 }

@@ -71,8 +71,8 @@ class TagContent:
 
     `elements` are the further elements as (OID of ISO 28560-1, value), ascending: text, or upper-case hex for elements of octets (19,
     the media of part 3). `own` are facts that only this format can say, as (name, text), sorted: gaoxiao `sort`, `version`,
-    `temporary_location`, `subject`, `isbn`, `category`, `state`; 3M `type`, `custom` (numbers); part 3 `block_<id>` in hex; 28560-2 and -4
-    `usage` in hex and `set` as written where they say more than the fields here.
+    `temporary_location`, `subject`, `isbn`, `category`, `state`; 3M `type` and `custom`, which are numbers; part 3 `block_<id>` in hex;
+    28560-2 and -4 `usage` in hex and `set` as written where they say more than the fields here.
     """
 
     format: TagFormat

@@ -8,7 +8,7 @@ from protocols.iso28560.content import TagContent
 from protocols.iso28560.elements import CONTENT, OWNER, PII, SET_INFO, USAGE, Element, set_info, split_set_info
 from protocols.iso28560.errors import LocalTagError
 
-__all__ = ["Said", "said_by", "values_of"]
+__all__ = ["NOTHING_SAID", "Said", "said_by", "values_of"]
 
 _OCTETS = frozenset({19, 20})
 """Elements of octets (other media, stage of supply): hex in `TagContent`, compaction 0 on the tag."""
@@ -27,7 +27,8 @@ class Said:
     divergences: tuple[str, ...] = ()
 
 
-_NOTHING = Said()
+NOTHING_SAID = Said()
+"""What no elements say."""
 
 
 def said_by(elements: Iterable[Element]) -> Said:
@@ -58,7 +59,7 @@ def said_by(elements: Iterable[Element]) -> Said:
         else:
             own.append((f"{'octets' if octets else 'text'}_{oid}", value))
     if usage is None and not kept and not own and parts == 1 == part:
-        return _NOTHING
+        return NOTHING_SAID
     return Said(usage, parts, part, tuple(sorted(kept)), tuple(sorted(own)), divergences)
 
 

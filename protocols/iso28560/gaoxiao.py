@@ -5,7 +5,7 @@ parameter; then the identifier. The text gives the sort code five bits, software
 User bank: 6-bit OID, 10-bit length, data; 00 ends. The OIDs are not those of ISO 28560.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from protocols.iso28560.errors import LocalTagError, TagError
@@ -34,6 +34,8 @@ __all__ = [
 
 CONTENT_OIDS = (3, 4, 5, 6, 11, 12, 14, 15, 16, 24, 26, 27, 28, 29, 30, 31)
 """The OID that each bit of the content parameter stands for, bit 0 first."""
+
+_BITS = {oid: 1 << bit for bit, oid in enumerate(CONTENT_OIDS)}
 
 OWNER, SET_INFO, USAGE = 3, 4, 5
 
@@ -71,11 +73,14 @@ def content_oids(bits: int) -> tuple[int, ...]:
     return tuple(oid for bit, oid in enumerate(CONTENT_OIDS) if bits >> bit & 1)
 
 
-def content_bits(oids: Sequence[int]) -> int:
+def content_bits(oids: Iterable[int]) -> int:
     """Return the content parameter of `oids`; raises `LocalTagError` for one that it cannot name."""
-    if not set(oids) <= set(CONTENT_OIDS):
-        raise LocalTagError("the content parameter cannot name one of these elements")
-    return sum(1 << bit for bit, oid in enumerate(CONTENT_OIDS) if oid in oids)
+    bits = 0
+    for oid in oids:
+        if oid not in _BITS:
+            raise LocalTagError("the content parameter cannot name one of these elements")
+        bits |= _BITS[oid]
+    return bits
 
 
 def decode_epc(data: bytes) -> UniversityTag:
@@ -124,17 +129,17 @@ def read_user_bank(data: bytes) -> tuple[tuple[tuple[int, bytes], ...], bool]:
     Raises `TagError` for an OID that is not of the format or there twice, and for anything but zeros behind the end.
     """
     found: dict[int, bytes] = {}
-    at = 0
-    while at + 2 <= len(data) and data[at] >> 2:
-        oid, length = data[at] >> 2, (data[at] & 3) << 8 | data[at + 1]
-        value = data[at + 2 : at + 2 + length]
-        if oid not in CONTENT_OIDS or oid in found:
+    at, end = 0, len(data)
+    while at + 2 <= end and data[at] >> 2:
+        head = data[at] << 8 | data[at + 1]
+        oid, start = head >> 10, at + 2
+        at = start + (head & 0x3FF)
+        if oid not in _BITS or oid in found:
             raise TagError(f"element {oid} is unknown or there twice")
-        if len(value) < length:
+        if at > end:
             return tuple(found.items()), False
-        found[oid] = value
-        at += 2 + length
-    if at + 1 == len(data) and data[at]:
+        found[oid] = data[start:at]
+    if at + 1 == end and data[at]:
         return tuple(found.items()), False
     if data[at:].strip(b"\x00"):
         raise TagError("something follows the end of the user bank")

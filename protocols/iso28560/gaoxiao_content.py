@@ -82,10 +82,9 @@ def _stored(tag: gaoxiao.UniversityTag, user: bytes, divergences: list[str]) -> 
     if not whole:
         divergences.append("user-bank-cut")
         return found
-    there = {oid for oid, _ in found}
-    if set(gaoxiao.content_oids(tag.content)) != there:
-        agrees = set(gaoxiao.content_oids(tag.swapped)) == there
-        divergences.append("content-parameter-order" if agrees else "content-parameter")
+    there = gaoxiao.content_bits([oid for oid, _ in found])
+    if there != tag.content:
+        divergences.append("content-parameter-order" if there == tag.swapped else "content-parameter")
     return found
 
 
@@ -129,17 +128,18 @@ def _is_gs1(text: str) -> bool:
 
 
 def _take_usage(bank: _Bank, value: bytes) -> None:
-    category, _, state = gaoxiao.decode_usage(value).partition(".")
-    number, more = int(category), int(state)
-    if number in (0, 1) and more in _STATES:
-        bank.usage = _STATES[more]
-        if number:
+    if len(value) != 2:
+        raise TagError("the type of usage has two bytes")
+    category, state = value
+    if category <= 1 and state in _STATES:
+        bank.usage = _STATES[state]
+        if category:
             bank.elements[_MEDIA] = _DISC
         return
-    bank.usage = _CATEGORIES.get(number)
-    bank.shelf_label = number == _SHELF_LABEL
-    if more or number not in (_SHELF_LABEL, *_CATEGORIES):
-        bank.own["category"], bank.own["state"] = category, state
+    bank.usage = _CATEGORIES.get(category)
+    bank.shelf_label = category == _SHELF_LABEL
+    if state or category not in (_SHELF_LABEL, *_CATEGORIES):
+        bank.own["category"], bank.own["state"] = str(category), str(state)
 
 
 def bank_of(content: TagContent) -> tuple[tuple[int, bytes], ...]:

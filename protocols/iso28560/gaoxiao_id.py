@@ -4,6 +4,8 @@ All words are four bytes, low byte first. Both packings keep the last character 
 a school appends a mark of its own.
 """
 
+from struct import Struct
+
 from protocols.iso28560.errors import LocalTagError, TagError
 
 __all__ = ["IPC96", "IPC128", "UTF8", "decode_id", "encode_id", "id_encoding"]
@@ -13,6 +15,9 @@ IPC96, IPC128, UTF8 = 0, 1, 2
 
 _SHORT = {IPC96: 7, IPC128: 11}
 _LONGEST = 14
+_TWO, _THREE = Struct("<2I"), Struct("<3I")
+_SIX = tuple(chr(code) if chr(code).isdigit() or "A" <= chr(code) <= "Z" else "" for code in range(0x30, 0x70))
+"""The character of each six-bit code, empty where there is none."""
 
 
 def decode_id(encoding: int, data: bytes) -> str:
@@ -73,17 +78,10 @@ def _short(data: bytes) -> str:
     return text.decode("ascii")
 
 
-def _words(data: bytes, count: int) -> list[int]:
-    if len(data) < 4 * count or data[4 * count :].strip(b"\x00"):
-        raise TagError(f"a packed identifier has {4 * count} bytes, then zeros")
-    return [int.from_bytes(data[at : at + 4], "little") for at in range(0, 4 * count, 4)]
-
-
-def _six(code: int) -> str:
-    char = chr(code + 0x30)
-    if not ("0" <= char <= "9" or "A" <= char <= "Z"):
-        raise TagError("a packed character is neither capital letter nor digit")
-    return char
+def _words(data: bytes, words: Struct) -> tuple[int, ...]:
+    if len(data) < words.size or data[words.size :].strip(b"\x00"):
+        raise TagError(f"a packed identifier has {words.size} bytes, then zeros")
+    return words.unpack_from(data)
 
 
 def _code(char: str) -> int:
@@ -100,14 +98,13 @@ def _last(word: int) -> str:
 
 
 def _decode_96(data: bytes) -> str:
-    first, second = _words(data, 2)
+    first, second = _words(data, _TWO)
     length = first & 0x0F
     fourth = first >> 30 | (second & 3) << 2
-    digits = str(second >> 2).zfill(length - 5)
-    if not 8 <= length <= _LONGEST or fourth > 9 or len(digits) > length - 5:
+    digits = f"{second >> 2:0{length - 5}d}" if length >= 8 else ""
+    if not digits or length > _LONGEST or fourth > 9 or len(digits) > length - 5:
         raise TagError("the packed identifier contradicts its length")
-    head = "".join(_six(first >> shift & 0x3F) for shift in (24, 18, 12))
-    return f"{head}{fourth}{digits}{_last(first)}"
+    return f"{_unpack(first >> 12, 3)}{fourth}{digits}{_last(first)}"
 
 
 def _encode_96(text: str) -> bytes:
@@ -122,7 +119,11 @@ def _encode_96(text: str) -> bytes:
 
 
 def _unpack(value: int, count: int) -> str:
-    return "".join(_six(value >> 6 * (count - 1 - at) & 0x3F) for at in range(count))
+    """The characters in the low bits of a word, six bits each, the first one highest."""
+    text = "".join([_SIX[value >> at & 0x3F] for at in range(6 * count - 6, -1, -6)])
+    if len(text) != count:
+        raise TagError("a packed character is neither capital letter nor digit")
+    return text
 
 
 def _pack(text: str) -> int:
@@ -133,7 +134,7 @@ def _pack(text: str) -> int:
 
 
 def _decode_128(data: bytes) -> str:
-    w0, w1, w2 = _words(data, 3)
+    w0, w1, w2 = _words(data, _THREE)
     length = w0 & 0x0F
     beyond = length - 11
     if not 1 <= beyond <= 3 or w0 >> 12 >> 6 * beyond or w1 >> 30 or w2 >> 30:

@@ -23,6 +23,7 @@ _BLOCK = 4
 _OFFSET = 0x80
 _ESCAPE = 15
 _ISIL_OIDS = frozenset({OWNER, 11})
+_NEVER_LISTED = frozenset({PII, CONTENT})
 _MAX_OID = 127
 _MAX_LENGTH = 127
 _MAX_BLOCK = 32
@@ -71,16 +72,21 @@ def decode_stream(data: bytes) -> ItemData:
     """Return the elements of a data set sequence that may lack OID 1 (the user bank of part 4)."""
     elements: list[Element] = []
     seen: set[int] = set()
-    at = 0
-    while at < len(data) and data[at]:
+    listed: str | tuple[int, ...] = ()
+    divergences: tuple[str, ...] = ()
+    at, end = 0, len(data)
+    while at < end and data[at]:
         element, at = _take(data, at)
-        if element.oid in seen:
-            raise TagError(f"element {element.oid} is there twice")
-        seen.add(element.oid)
+        oid = element.oid
+        if oid in seen:
+            raise TagError(f"element {oid} is there twice")
+        seen.add(oid)
         elements.append(element)
-    seen -= {PII, CONTENT}
-    listed = next((element.value for element in elements if element.oid == CONTENT), ())
-    divergences = tuple([element.divergence for element in elements if element.divergence])
+        if oid == CONTENT:
+            listed = element.value
+        if element.divergence:
+            divergences += (element.divergence,)
+    seen -= _NEVER_LISTED
     if seen != set(listed):
         divergences += ("content-parameter",)
     return ItemData(tuple(elements), divergences, at, data)

@@ -14,7 +14,7 @@ from protocols.iso28560.code40 import decode_code40, encode_code40
 from protocols.iso28560.elements import PII
 from protocols.iso28560.errors import LocalTagError, TagError
 
-__all__ = ["Uii", "decode_pc_uii", "decode_user_bank", "encode_pc_uii", "encode_user_bank"]
+__all__ = ["Uii", "decode_pc_uii", "decode_user_bank", "encode_pc_uii", "encode_user_bank", "split_uii"]
 
 _UMI, _XPC, _TOGGLE = 0x0400, 0x0200, 0x0100
 
@@ -33,20 +33,28 @@ class Uii:
     @property
     def owner(self) -> str:
         """The owner institution: what stands before the first point."""
-        return self.value.partition(".")[0] if "." in self.value else ""
+        return split_uii(self.value)[0]
 
     @property
     def pii(self) -> str:
         """The item identifier: what follows it, without set information."""
-        after = self.value.partition(".")[2] if "." in self.value else self.value
-        return after.removesuffix("." + self.set) if self.set else after
+        return split_uii(self.value)[1]
 
     @property
     def set(self) -> str:
         """Set information, the third part (an even number of digits), or empty."""
-        parts = self.value.split(".")
-        last = parts[-1]
-        return last if len(parts) > 2 and last.isdigit() and last.isascii() and len(last) in (2, 4, 6) else ""
+        return split_uii(self.value)[2]
+
+
+def split_uii(value: str) -> tuple[str, str, str]:
+    """Return (owner, item identifier, set information) of a whole identifier; without a point it is all item identifier."""
+    owner, point, pii = value.partition(".")
+    if not point:
+        return "", value, ""
+    head, point, last = pii.rpartition(".")
+    if point and len(last) in (2, 4, 6) and last.isdigit() and last.isascii():
+        return owner, head, last
+    return owner, pii, ""
 
 
 def decode_pc_uii(data: bytes) -> Uii:
@@ -81,7 +89,7 @@ def decode_user_bank(data: bytes) -> part2.ItemData:
     if not data or data[0] != part2.DSFID:
         raise TagError("the user bank does not begin with DSFID 06")
     item = part2.decode_stream(data[1:])
-    if not item.elements or any(element.oid == PII for element in item.elements):
+    if not item.elements or PII in [element.oid for element in item.elements]:
         raise TagError("a user bank has elements, and the identifier is not one of them")
     return item
 

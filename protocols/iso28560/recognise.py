@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from protocols.iso28560 import part2, part3
-from protocols.iso28560.content import DEFAULT_AFI, LIBRARY_AFIS, AfiPair, TagContent
+from protocols.iso28560.content import DEFAULT_AFI, EQUIPMENT, LIBRARY_AFIS, READER_CARD, AfiPair, TagContent
 from protocols.iso28560.errors import BadTagCheck, BlankTag, TagError, UnreadableTag
 from protocols.iso28560.tag import decode_tag
 from protocols.iso28560.uhf import TOGGLE, decode_uhf
@@ -81,9 +81,9 @@ def _damaged(error: TagError) -> Recognition:
 
 
 def _kind(content: TagContent) -> Recognition:
-    if content.is_reader_card:
+    if content.usage == READER_CARD:
         return Recognition("reader_card", content, "READER_CARD")
-    if content.is_equipment:
+    if content.usage == EQUIPMENT:
         return Recognition("equipment", content, "EQUIPMENT")
     if content.shelf_label:
         return Recognition("shelf_label", content, "SHELF_LABEL")

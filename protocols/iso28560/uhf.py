@@ -6,11 +6,13 @@ bank, where it was read, in the same format and listed by the content parameter.
 """
 
 from protocols.iso28560 import gaoxiao, part4
+from protocols.iso28560.code40 import decode_code40
 from protocols.iso28560.content import DEFAULT_AFI, AfiPair, TagContent
-from protocols.iso28560.dataset import Said, said_by
+from protocols.iso28560.dataset import NOTHING_SAID, Said, said_by
 from protocols.iso28560.elements import OWNER, split_set_info
 from protocols.iso28560.errors import BlankTag, LocalTagError, TagError, UnreadableTag
 from protocols.iso28560.gaoxiao_content import content_of
+from protocols.iso28560.part4 import split_uii
 
 __all__ = ["TOGGLE", "decode_uhf", "identity", "secured_of", "with_security"]
 
@@ -54,36 +56,41 @@ def decode_uhf(pc: int, epc: bytes, *, user: bytes = b"", tid: str | None = None
 
 
 def _part4(pc: int, epc: bytes, user: bytes, tid: str | None) -> TagContent:
-    uii = part4.decode_pc_uii(pc.to_bytes(2, "big") + epc)
-    if not uii.pii or not uii.value.isprintable():
+    identifier = decode_code40(epc)
+    owner, pii, sets = split_uii(identifier)
+    if not pii or not identifier.isprintable():
         raise TagError("the identifier is empty or not printable")
-    owner, found = uii.owner, split_set_info(uii.set) if uii.set else None
     said, inside, divergences = _user_bank(user)
-    parts, part = found or (said.parts, said.part)
-    own = said.own
-    if uii.set and found is None:
-        divergences += ("set-information",)
-        own = tuple(sorted({**dict(own), "set": uii.set}.items()))
-    if found and (said.parts, said.part) not in ((1, 1), found):
-        divergences += ("set-information",)
+    parts, part, own = said.parts, said.part, said.own
+    if sets:
+        found = split_set_info(sets)
+        if found is None:
+            own = tuple(sorted({**dict(own), "set": sets}.items()))
+        if found is None or (parts, part) not in ((1, 1), found):
+            divergences += ("set-information",)
+        parts, part = found or (parts, part)
     if not owner:
         owner = inside
     elif inside and inside.replace("-", "").upper() != owner.replace("-", "").upper():
         divergences += ("owner",)
-    divergences = tuple(dict.fromkeys(divergences))
-    return TagContent("28560-4", uii.pii, owner, said.usage, parts, part, divergences, uii.afi, tid, said.elements, own)
+    if divergences:
+        divergences = tuple(dict.fromkeys(divergences))
+    return TagContent("28560-4", pii, owner, said.usage, parts, part, divergences, pc & 0xFF, tid, said.elements, own)
 
 
 def _user_bank(user: bytes) -> tuple[Said, str, tuple[str, ...]]:
     """What MB11 says, the owner in it, and its divergences; a bank of another format says nothing."""
     if not user.strip(b"\x00"):
-        return Said(), "", ()
+        return NOTHING_SAID, "", ()
     try:
         bank = part4.decode_user_bank(user)
     except TagError:
-        return Said(), "", ("user-bank",)
+        return NOTHING_SAID, "", ("user-bank",)
     said = said_by(bank.elements)
-    owner = next((e.value for e in bank.elements if e.oid == OWNER and isinstance(e.value, str)), "")
+    owner = ""
+    for element in bank.elements:
+        if element.oid == OWNER and isinstance(element.value, str):
+            owner = element.value
     return said, owner, bank.divergences + said.divergences
 
 

@@ -8,9 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["TCP_DEVICES", "DemoDevice", "device_toml", "devices_of", "sim_file"]
+from firmware_sim.pcsc import DaemonError, PcscDaemon
+from firmware_sim.pcsc.daemon import missing
+
+__all__ = ["TCP_DEVICES", "DemoDevice", "device_toml", "devices_of", "sim_file", "without_pcsc"]
 
 Options = Mapping[str, str | int | bool | Mapping[str, str | int | bool]]
 TCP_DEVICES = 4
@@ -38,8 +42,24 @@ class DemoDevice:
         return Path(self.url.removeprefix("pty:")) if self.url.startswith("pty:") else None
 
 
-def devices_of(number: int, branch: str, folder: Path, key: str, ports: Iterator[int]) -> tuple[DemoDevice, ...]:
+def without_pcsc(folder: Path) -> str:
+    """Why cards by PC/SC cannot be simulated here, in words; "" where they can."""
+    try:
+        PcscDaemon(folder)
+    except DaemonError as error:
+        return str(error)
+    absent = missing()
+    if find_spec("smartcard") is None:
+        absent = f"{absent} pyscard".strip()
+    return f"not installed: {absent}" if absent else ""
+
+
+def devices_of(
+    number: int, branch: str, folder: Path, key: str, ports: Iterator[int], pcsc: Path | None = None
+) -> tuple[DemoDevice, ...]:
     """The devices of branch ``number`` (0, 1, 2) called ``branch``; ``key`` is its OSDP key, ``ports`` are free TCP ports.
+
+    ``pcsc`` is the folder of the simulated PC/SC daemon, None = there are no cards by PC/SC.
 
     The second branch's other gate reads every card byte-reversed, as some cardreaders do; its profile says so.
     """
@@ -61,6 +81,12 @@ def devices_of(number: int, branch: str, folder: Path, key: str, ports: Iterator
             DemoDevice("station1", "3m", f"{serial}station1", {"role": "station"}),
             DemoDevice("printer1", "printer", next(tcp)),
         )
+        if pcsc is not None:
+            daemon = PcscDaemon(pcsc)
+            at_kiosk: Options = {"socket": daemon.socket, "role": "kiosk"}
+            further += (
+                DemoDevice("card1", "pcsc", "pcsc:00 00", at_kiosk, sim_options={"daemon": "yes"}, sim_url=daemon.url),
+            )
     elif number == 1:
         further = (
             DemoDevice("gate2", "relay", next(tcp), passages),
@@ -73,7 +99,7 @@ def devices_of(number: int, branch: str, folder: Path, key: str, ports: Iterator
             DemoDevice("gate3", "relay", f"{serial}gate3", passages),
             DemoDevice("card3", "wiegand485", f"{serial}card3", {"gate": f"{branch}-gate3"}),
             DemoDevice("drop1", "llrp", next(tcp), {"role": "drop"}),
-            DemoDevice("scan1", "barcode", f"{serial}scan1"),
+            DemoDevice("scan1", "barcode", f"{serial}scan1", {"role": "kiosk"}),
         )
     return (*common, *further)
 

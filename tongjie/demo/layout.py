@@ -20,7 +20,7 @@ from firmware_sim.consortium import BRANCHES, build
 from firmware_sim.consortium.policy import PARTNER
 from tongjie.demo.certificates import make_authority, make_certificate
 from tongjie.demo.claim import DemoError, claimed, clear, hold_ports, numbers_of, unwritable
-from tongjie.demo.devices import TCP_DEVICES, DemoDevice, devices_of, sim_file
+from tongjie.demo.devices import TCP_DEVICES, DemoDevice, devices_of, sim_file, without_pcsc
 from tongjie.demo.edge_toml import edge_toml
 from tongjie.demo.expect import expectations
 from tongjie.demo.ils import IlsLayout, write_seed
@@ -74,6 +74,7 @@ class Layout:
     lock: IO[str] = field(repr=False)
     tls_ca: Path
     broker_kind: str = "iotcore"
+    left_out: str = ""
     held: ExitStack = field(default_factory=ExitStack, repr=False)
 
     def close(self) -> None:
@@ -127,6 +128,7 @@ def _draw(folder: Path, lock: IO[str], seed: int, speed: float, numbers: list[in
     broker, controls = numbers[2 * count + 1], numbers[2 * count + 2 : 3 * count + 2]
     secure, (ils, desk) = numbers[3 * count + 2 : 4 * count + 2], numbers[4 * count + 2 : 4 * count + 4]
     wires = [numbers[at : at + TCP_DEVICES] for at in range(4 * count + 4, len(numbers), TCP_DEVICES)]
+    no_pcsc = without_pcsc(folder / "pcsc")
     # Fresh secrets for every run: a demo's are nobody's default.
     branches = [
         BranchLayout(
@@ -136,7 +138,9 @@ def _draw(folder: Path, lock: IO[str], seed: int, speed: float, numbers: list[in
             sip2_port=sips[i],
             node=f"edge-{branch}",
             node_token=secrets.token_hex(32),
-            devices=devices_of(i, branch, folder / "dev", secrets.token_hex(16), iter(wires[i])),
+            devices=devices_of(
+                i, branch, folder / "dev", secrets.token_hex(16), iter(wires[i]), None if no_pcsc else folder / "pcsc"
+            ),
             kiosk_password=secrets.token_urlsafe(12),
             sorter_password=secrets.token_urlsafe(12),
             control=controls[i],
@@ -161,6 +165,7 @@ def _draw(folder: Path, lock: IO[str], seed: int, speed: float, numbers: list[in
         staff_password=secrets.token_urlsafe(9),
         lock=lock,
         tls_ca=folder / "tls" / "ca.pem",
+        left_out=f"cards by PC/SC ({no_pcsc})" if no_pcsc else "",
     )
 
 

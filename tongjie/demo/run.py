@@ -300,5 +300,7 @@ def _where(layout: Layout, took_s: float) -> str:
         title = f"{libraries[b.library]['name_zh']} {names[b.id]['name_zh']}"
         lines.append(f"  kiosk     http://127.0.0.1:{b.http_port}/kiosk   SIP2 127.0.0.1:{b.sip2_port}   {title}")
     lines.append(f"  broker    {layout.broker_url}   logs in {layout.folder / 'log'}")
+    if layout.left_out:
+        lines.append(f"  left out  {layout.left_out}")
     lines.append("  Ctrl-C stops everything and prints a summary.")
     return "\n".join(lines)

@@ -89,7 +89,9 @@ class GateLine:
                     self.commands += 1
                     await self._port.write(raw)
                     with contextlib.suppress(TimeoutError):
-                        return await asyncio.wait_for(self._answer, ANSWER_S)
+                        # not wait_for, which in Python 3.11 may swallow a cancellation
+                        async with asyncio.timeout(ANSWER_S):
+                            return await self._answer
                     self.timeouts += 1
             finally:
                 self._expected = self._answer = None

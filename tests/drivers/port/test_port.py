@@ -281,3 +281,43 @@ def test_waits_between_attempts_grow_spread_and_start_again() -> None:
     calm.reset()
     assert calm.next_s() == 0.2
     assert Backoff(lambda: 0.0).next_s() < Backoff(lambda: 1.0).next_s()
+
+
+async def test_a_device_that_takes_nothing_stops_nobody_else_and_is_given_up(
+    cable: Cable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("drivers.port.WRITE_TIMEOUT_S", 0.3)
+    port = await open_port(f"pty:{cable.path}")
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.01)
+            ticks += 1
+
+    other = asyncio.create_task(tick())
+
+    async def pour() -> None:
+        for _ in range(64):
+            await port.write(bytes(4096))
+
+    with pytest.raises(PortError) as stuck:
+        await pour()
+    assert (stuck.value.code, stuck.value.retry) == ("PORT_STUCK", True)
+    assert ticks > 5
+    other.cancel()
+    await port.close()
+
+
+async def test_what_a_slow_device_takes_late_arrives_whole(cable: Cable) -> None:
+    port = await open_port(f"pty:{cable.path}")
+    sent = bytes(range(256)) * 64
+    await port.write(sent)
+    got = b""
+    async with asyncio.timeout(5):
+        while len(got) < len(sent):
+            await asyncio.sleep(0.001)
+            got += os.read(cable.device, 4096)
+    assert got == sent
+    await port.close()
