@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from bench import _fifty, _stack, _tags, tap
+from bench import _feig, _fifty, _tags, tap
 from consortium.decisions import may_enter
 from consortium.seal import Trust, public_key
 from drivers.base import CardRead, DeviceEvent, DeviceState
@@ -48,12 +48,13 @@ def run() -> dict[str, Any]:
             found = asyncio.run(_card_to_open(Path(folder), refresh_ms))
             last = refresh_ms == REFRESH_MS[-1]
             figures |= {name if last else f"{name}_refresh_{refresh_ms}": value for name, value in found.items()}
-    stack_figures, stack_beside = _stack.run()
+    with tempfile.TemporaryDirectory() as folder:
+        stack = asyncio.run(_feig.run(Path(folder)))
     with tempfile.TemporaryDirectory() as folder:
         fifty = asyncio.run(_fifty.measure(Path(folder)))
     tags = _tags.run()
-    figures |= stack_figures | {name: value for name, value in fifty.items() if not name.startswith("bare")}
-    beside |= stack_beside | {
+    figures |= stack["figures"] | {name: value for name, value in fifty.items() if not name.startswith("bare")}
+    beside |= stack["beside"] | {
         f"no_device_{name[5:]}": value for name, value in fifty.items() if name.startswith("bare")
     }
     figures |= tags["figures"]  # type: ignore[operator]
@@ -65,7 +66,7 @@ def run() -> dict[str, Any]:
         "notes": [
             f"{TAPS} taps, decided from a replica of {CARDS} cards; polled every 50 ms, a card waits 25 ms on average "
             "before it can be told; the panel refreshes every 5 ms (and 1 ms under _refresh_1), its share of a core beside it",
-            *_stack.NOTES,
+            *stack["notes"],
             f"cpu_share_50: {int(fifty['devices_50'])} serial devices polled by one edge process, and its resident memory; "
             "no_device: the same edge without them",
         ],

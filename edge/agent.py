@@ -157,6 +157,7 @@ class Agent:
                 self.identifier,
                 self.metrics,
                 notes=self.tags.notes,
+                shown=self.tags.shown,
                 online=lambda: not self.link.away,
                 due_text=self.due_text,
             )

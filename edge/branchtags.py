@@ -15,6 +15,7 @@ from edge.metrics import Metrics
 from edge.outbox import Outbox
 from edge.selfservice.drop import DropBox
 from edge.selfservice.repairs import REPAIR_MS, RepairQueue
+from edge.selfservice.shown import shown_here
 from edge.selfservice.tags import PadTags
 from edge.selfservice.unfinished import KINDS, unfinished
 from edge.staffnotes import StaffNotes
@@ -82,6 +83,7 @@ class BranchTags:
                 self.drops[device] = DropBox(tags, desk, self.notes, self.store, metrics, now=now)
             elif role == KIOSK and self.kiosk is None:
                 self.kiosk = tags
+        self.shown = shown_here(devices, config.site_key)
         self.station = Station(
             self.pads, self.drops, desk, self.map, self.repairs, self.notes, self.store, config.tags,
             owns=facts.owns_number, now=now,

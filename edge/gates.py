@@ -18,6 +18,7 @@ from edge.devices import FACE, Devices
 from edge.easgate import GateAlarms
 from edge.entrance import OPEN_TENTHS, CardSource, Entrance, GateSettings
 from edge.passages import Passages
+from edge.selfservice.shown import ROLE as KIOSK
 from edge.tagmap import TagItem
 from protocols.iso28560 import DEFAULT_AFI
 
@@ -66,6 +67,8 @@ class Gates:
 
     def _wire(self, device: str) -> None:
         options = self.devices.configs[device].options
+        if options.get("role") == KIOSK:
+            return  # what it reads is the kiosk's: nobody goes in by it
         driver = self.devices.drivers[device]
         gate = self.devices.gate(device)
         events = driver.capabilities.events

@@ -105,7 +105,7 @@ class Place:
         if name is not None:
             if not isinstance(name, str) or name not in self.devices:
                 raise StageError("BAD_OPERATION", f"device is one of {', '.join(self.devices)}")
-            return await self.devices[name].do(operation)
+            return await self.devices[name].do({key: value for key, value in operation.items() if key != "device"})
         if op in _ALL:
             found = {name: await device.do(operation) for name, device in self.devices.items()}
             return {name: told.get(name, told) for name, told in found.items()}

@@ -43,10 +43,11 @@ class _Body(BaseModel):
 
 
 class IdentifyBody(_Body):
-    """A reader's number or card and PIN."""
+    """A reader's number or card, or the name of what was shown to the kiosk's devices, and PIN."""
 
     number: Annotated[str, Field(max_length=64)] = ""
     card: Annotated[str, Field(max_length=64)] = ""
+    shown: Annotated[str, Field(max_length=64)] = ""
     pin: Annotated[SecretStr, Field(max_length=64)] = SecretStr("")
 
 
@@ -123,7 +124,7 @@ def kiosk_router(
     @router.get("", response_class=HTMLResponse)
     async def page() -> HTMLResponse:
         called = names()
-        boot = {"texts": TEXTS, "lang": "zh", "idle_s": IDLE_S, "warn_s": WARN_S, **called}
+        boot = {"texts": TEXTS, "lang": "zh", "idle_s": IDLE_S, "warn_s": WARN_S, "hears": kiosk.hears, **called}
         html = pages.get_template("kiosk.html").render(
             texts=TEXTS, boot=boot, library_zh=called["library"]["zh"], branch_zh=called["branch"]["zh"]
         )
@@ -149,7 +150,9 @@ def kiosk_router(
 
     @api.post("/identify")
     async def identify(body: IdentifyBody) -> dict[str, Any]:
-        return await kiosk.identify(body.number, body.card, body.pin.get_secret_value(), body.lang)
+        return await kiosk.identify(
+            body.number, body.card, body.pin.get_secret_value(), body.lang, shown=body.shown
+        )  # fmt: skip
 
     @api.post("/preview")
     async def preview(body: SessionBody) -> dict[str, Any]:

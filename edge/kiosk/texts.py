@@ -12,6 +12,8 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("number", "读者证号", "Reader number"),
     ("number_hint", "外馆读者：馆号:证号", "Partner reader: LIBRARY:NUMBER"),
     ("pin", "密码", "PIN"),
+    ("show_hint", "也可以直接刷卡或扫描证号", "Or show your card, or scan your number"),
+    ("shown_pin", "已读取，请输入密码", "Read. Now your PIN, please"),
     ("sign_in", "登录", "Sign in"),
     ("back", "返回", "Back"),
     ("erase", "删除", "Delete"),
@@ -66,6 +68,8 @@ _OWN: dict[str, tuple[str, str]] = {
     "SESSION_ENDED": ("已自动退出，请重新登录", "Signed out, please sign in again"),
     "PAD_OFFLINE": ("感应区暂停服务，请到服务台", "The pad is out of service, please see the desk"),
     "PAD_EMPTY": ("请把书平放在感应区", "Put your items flat on the pad"),
+    "SHOW_AGAIN": ("请重新出示读者卡", "Please show the card again"),
+    "NUMBER_NEEDED": ("请输入读者证号和密码", "Please type your reader number and PIN"),
     "NO_READER": ("请输入读者证号", "Please enter your reader number"),
     "PUT_BACK": ("请放回感应区", "Put it back on the pad"),
     "ITEM_INCOMPLETE": (

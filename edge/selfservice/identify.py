@@ -6,13 +6,14 @@ the hub. Whoever typed a number holds no card: the card's assurance counts only 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from consortium.facts import Assurance
 from consortium.identity import MAX_NUMBER
 from edge.answers import Identified
 from edge.asking import Asking
+from edge.cards import CardToken
 from edge.facts import Facts, Person
 from edge.hubrows import HubAnswerInvalid, card_of, reader_of
 from edge.ils.port import IlsPort
@@ -20,6 +21,10 @@ from edge.selfservice.pin import PinAnswer, PinDesk, SessionPin
 
 ASK_TIMEOUT_S = 0.8
 MOST_INITIALS = 8
+
+_WEAKEST_FIRST = (Assurance.LOW, Assurance.MED, Assurance.HIGH)
+_AsSeen = Callable[[Identified], Identified | None]
+"""A reader, with the card worth what this kiosk saw of it; None where what was seen cannot stand for this reader."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +60,44 @@ class Identifier:
         """Find the reader and check the PIN, if one is given; an empty ``pin`` is none."""
         if not text or len(text) > MAX_NUMBER:
             return Unidentified("CARD_UNKNOWN")
+        as_seen: _AsSeen = _as_registered if trusts_card else _numbered
         found = self._facts.find(text)
         if found is None:
-            return await self._ask(text, pin, device, trusts_card, session)
+            return await self._ask(self._facts.tokens_of_number(text), text, pin, device, as_seen, session)
         token, person = found
         reader = Identified(person, token, local=True, number=self._bare(text, person))
-        reader = reader if trusts_card else _numbered(reader)
+        return await self._known(as_seen(reader), pin, device, session)
+
+    async def identify_card(
+        self, card: CardToken, pin: str, *, most: Assurance | None, device: str, session: SessionPin
+    ) -> Presented | Unidentified:
+        """Find the reader of a card that a cardreader of ours saw; it is worth no more than ``most`` (None: as registered).
+
+        A cut number is many cards' number: it stands for own readers alone (domain §1). The reader's number stays unknown.
+        """
+
+        def as_seen(reader: Identified) -> Identified | None:
+            if card.truncated and reader.home != self._facts.org:
+                return None
+            registered = reader.person.card.assurance
+            worth = registered if most is None else min(most, registered, key=_WEAKEST_FIRST.index)
+            return _worth(reader, worth)
+
+        person = self._facts.person(card.token)
+        if person is None:
+            return await self._ask((card.token,), "", pin, device, as_seen, session)
+        return await self._known(as_seen(Identified(person, card.token, local=True)), pin, device, session)
+
+    def needs_number(self, reader: Identified) -> bool:
+        """Whether this reader's loans are the own ILS's to decide, and it cannot be told whom it is about."""
+        own = reader.home == self._facts.org and not reader.number
+        return own and self.ils is not None and self.ils.in_charge(reader.home, self._facts.org)
+
+    async def _known(
+        self, reader: Identified | None, pin: str, device: str, session: SessionPin
+    ) -> Presented | Unidentified:
+        if reader is None:
+            return Unidentified("CARD_UNKNOWN")
         if not pin:
             return Presented(replace(reader, pin=session.verified(reader.srid)), None)
         return await self._check(reader, pin, device, session)
@@ -78,7 +115,7 @@ class Identifier:
             answer = await self._pins.verify(reader.srid, reader.person.pin, pin, device, now)
         elif self._pins.locked(reader.srid, now):
             answer = PinAnswer.LOCKED
-        elif reader.home == self._facts.org and self.ils is not None and self.ils.up:
+        elif reader.home == self._facts.org and self.ils is not None and self.ils.up and reader.number:
             answer = await self._ask_ils(self.ils, reader, pin, device)
         else:
             answer = await self._ask_pin(reader, pin, device)
@@ -106,10 +143,9 @@ class Identifier:
         return await self._pins.settle(reader.srid, right, device, self._now())
 
     async def _ask(
-        self, text: str, pin: str, device: str, trusts_card: bool, session: SessionPin
+        self, tokens: Sequence[str], text: str, pin: str, device: str, as_seen: _AsSeen, session: SessionPin
     ) -> Presented | Unidentified:
-        tokens = list(self._facts.tokens_of_number(text))
-        told = await self._hub.ask("reader", {"tokens": tokens, "pin": pin or None}, timeout_s=ASK_TIMEOUT_S)
+        told = await self._hub.ask("reader", {"tokens": list(tokens), "pin": pin or None}, timeout_s=ASK_TIMEOUT_S)
         if told is None:
             # Nobody can say whether this card exists: that is not the same as an unknown card.
             return Unidentified("NOT_DECIDABLE_OFFLINE")
@@ -120,10 +156,12 @@ class Identifier:
             person = Person(srid, card_of(told), self._facts.with_own_events(srid, row))
             initials = told.get("initials")
             shown = initials[:MOST_INITIALS] if isinstance(initials, str) else ""
-            reader = Identified(person, tokens[0], local=False, number=self._bare(text, person), initials=shown)
+            found = Identified(person, tokens[0], local=False, number=self._bare(text, person), initials=shown)
         except HubAnswerInvalid:
             return Unidentified("NOT_DECIDABLE_OFFLINE")
-        reader = reader if trusts_card else _numbered(reader)
+        reader = as_seen(found)
+        if reader is None:
+            return Unidentified("CARD_UNKNOWN")
         right = told.get("pin_ok")
         if not pin:
             return Presented(replace(reader, pin=session.verified(reader.srid)), None)
@@ -133,7 +171,16 @@ class Identifier:
         return self._settled(reader, pin, answer, session)
 
 
+def _as_registered(reader: Identified) -> Identified:
+    """A reader whose card was read by a machine that is trusted with it."""
+    return reader
+
+
 def _numbered(reader: Identified) -> Identified:
     """A reader known by a typed number: no card was seen, so its assurance does not count."""
-    card = replace(reader.person.card, assurance=Assurance.LOW)
+    return _worth(reader, Assurance.LOW)
+
+
+def _worth(reader: Identified, assurance: Assurance) -> Identified:
+    card = replace(reader.person.card, assurance=assurance)
     return replace(reader, person=replace(reader.person, card=card))

@@ -12,7 +12,6 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, TypeVar
 
 from consortium.decision import Outcome
@@ -25,10 +24,12 @@ from edge.kiosk.texts import own_text
 from edge.metrics import Metrics
 from edge.outbox import OutboxError
 from edge.selfservice.account import summary_of
-from edge.selfservice.identify import Identifier, Unidentified
+from edge.selfservice.identify import Identifier
 from edge.selfservice.left import LeftOnPad, note_missing, parts_of
-from edge.selfservice.pin import PinAnswer, SessionPin
+from edge.selfservice.session import KioskRefusal, KioskSession, SessionState, Step
 from edge.selfservice.sets import INCOMPLETE, ItemSet
+from edge.selfservice.shown import ShownHere
+from edge.selfservice.signin import SignIn
 from edge.selfservice.tags import PadTags
 from edge.staffnotes import StaffNotes
 
@@ -39,60 +40,7 @@ MAX_SESSIONS = 16
 
 T = TypeVar("T")
 
-
-class SessionState(Enum):
-    """Where a session stands."""
-
-    SIGNED_IN = "SIGNED_IN"
-    WORKING = "WORKING"
-    ENDED = "ENDED"
-
-
-class Step(Enum):
-    """What moves a session."""
-
-    BEGIN = "BEGIN"
-    FINISH = "FINISH"
-    END = "END"
-
-
-TRANSITIONS: dict[SessionState, dict[Step, SessionState]] = {
-    SessionState.SIGNED_IN: {Step.BEGIN: SessionState.WORKING, Step.END: SessionState.ENDED},
-    SessionState.WORKING: {Step.FINISH: SessionState.SIGNED_IN},
-    SessionState.ENDED: {},
-}
-"""state → {step: next}. Work under way is finished before a session can end; a missing step is refused as SESSION_BUSY."""
-
-
-class KioskRefusal(Exception):
-    """The kiosk does not do it; ``code`` and ``text`` are shown to the reader, ``status`` is HTTP's."""
-
-    def __init__(self, code: str, lang: str, status: int = 409) -> None:
-        super().__init__(code)
-        self.code = code
-        self.text = own_text(code, lang) or text(code, lang)
-        self.status = status
-
-
-@dataclass(slots=True)
-class KioskSession:
-    """One reader's session; ``seen`` on the monotonic clock, in seconds."""
-
-    id: str
-    reader: Identified
-    lang: str
-    seen: float
-    state: SessionState = SessionState.SIGNED_IN
-    lent: dict[ItemKey, ItemSet] = field(default_factory=dict)
-    """What was lent in this session, with the tags that lay there."""
-
-    def move(self, step: Step) -> None:
-        """Take a step of TRANSITIONS; raises KioskRefusal SESSION_ENDED or SESSION_BUSY."""
-        following = TRANSITIONS[self.state].get(step)
-        if following is None:
-            code = "SESSION_ENDED" if self.state is SessionState.ENDED else "RATE_LIMITED"
-            raise KioskRefusal(code, self.lang)
-        self.state = following
+__all__ = ["IDLE_S", "MAX_SESSIONS", "WARN_S", "KioskRefusal", "PadKiosk"]
 
 
 @dataclass(slots=True)
@@ -117,6 +65,7 @@ class PadKiosk:
         metrics: Metrics,
         *,
         notes: StaffNotes,
+        shown: ShownHere,
         online: Callable[[], bool],
         due_text: Callable[[int], str],
         mono: Callable[[], float] = time.monotonic,
@@ -124,7 +73,8 @@ class PadKiosk:
         self.device = tags.device
         self._tags = tags
         self._desk = desk
-        self._identifier = identifier
+        self._shown = shown
+        self._sign_in = SignIn(identifier, shown, tags.device)
         self._metrics = metrics
         self._notes = notes
         self._left = LeftOnPad(tags, desk, notes)
@@ -138,6 +88,7 @@ class PadKiosk:
         self._asked: set[ItemKey] = set()
         self.changes = _Changes()
         tags.listen(self._pad_changed)
+        shown.changed = self.changes.tell
 
     # --- what the page shows ---
 
@@ -148,7 +99,13 @@ class PadKiosk:
             "pad": "online" if self._tags.online else "offline",
             "items": self.pad_items(),
             "put_back": [self._plain(key) for key in self._tags.asked_back],
+            "shown": self._shown.id,
         }
+
+    @property
+    def hears(self) -> bool:
+        """Whether a cardreader or scanner belongs to the kiosk."""
+        return self._shown.hears
 
     def pad_items(self) -> list[dict[str, Any]]:
         """What lies on the pad: items once each with their parts, then tags that are no items, as what they are."""
@@ -208,28 +165,19 @@ class PadKiosk:
 
     # --- sign in and out ---
 
-    async def identify(self, number: str, card: str, pin: str, lang: str) -> dict[str, Any]:
-        """Sign a reader in by number or card and PIN. Raises KioskRefusal with the reason's code."""
-        presented = (card or number).strip()
-        if not presented:
-            raise KioskRefusal("NO_READER", lang, 422)
-        # No machine of ours saw the card, a page only claims it: its assurance does not count, the PIN does.
-        who = await self._identifier.identify(
-            presented, pin, device=self.device, trusts_card=False, session=SessionPin()
-        )
-        if isinstance(who, Unidentified):
-            raise KioskRefusal(who.code, lang, 403)
-        if who.pin in (PinAnswer.WRONG, PinAnswer.LOCKED):
-            raise KioskRefusal(who.pin.value, lang, 403)
-        if who.pin is None and not card:
-            # A number without a PIN could be anybody's: the kiosk would show a stranger's account.
-            raise KioskRefusal("CARD_ASSURANCE_LOW", lang, 403)
+    async def identify(self, number: str, card: str, pin: str, lang: str, *, shown: str = "") -> dict[str, Any]:
+        """Sign a reader in by number, card or what was ``shown`` to the kiosk's own devices, and PIN.
+
+        Raises KioskRefusal with the reason's code; SHOW_AGAIN where what was shown is used or too long ago.
+        """
+        reader = await self._sign_in.reader(number, card, shown, pin, lang)
         self._sweep()
         while len(self._sessions) >= MAX_SESSIONS:
             del self._sessions[next(iter(self._sessions))]
-        session = KioskSession(secrets.token_urlsafe(18), who.reader, lang, self._mono())
+        session = KioskSession(secrets.token_urlsafe(18), reader, lang, self._mono())
         self._sessions[session.id] = session
-        return {"session": session.id, "reader": self._reader(who.reader, lang)}
+        self._shown.forget()
+        return {"session": session.id, "reader": self._reader(reader, lang)}
 
     def _sweep(self) -> None:
         now = self._mono()
@@ -249,7 +197,11 @@ class PadKiosk:
         return session
 
     def end(self, session_id: str) -> None:
-        """Sign out; a session that is unknown or ended is no error. Work under way goes on to its end."""
+        """Sign out; a session that is unknown or ended is no error. Work under way goes on to its end.
+
+        What was shown meanwhile was not for whoever comes next.
+        """
+        self._shown.forget()
         session = self._sessions.pop(session_id, None)
         if session is not None and session.state is SessionState.SIGNED_IN:
             session.move(Step.END)

@@ -53,11 +53,12 @@ async def _again(
             await asyncio.sleep(1.0)
 
 
-def _acts(life: BranchLife) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
-    """What goes on at a branch side by side, by name."""
+def _acts(life: BranchLife, *, faults: bool) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
+    """What goes on at a branch side by side, by name; ``faults``: its machines have trouble too."""
     checks = [(f"self_check_{user}", partial(life.self_check, user)) for user in life.kiosks]
     drop = [("book_drop", life.book_drop)] if life.has_drop else []
-    return [("gate", life.gate), *checks, ("pad_kiosk", life.pad_kiosk), *drop, ("courier", life.courier)]
+    trouble = [("machines", life.trouble().strike)] if faults else []
+    return [*trouble, ("gate", life.gate), *checks, ("pad_kiosk", life.pad_kiosk), *drop, ("courier", life.courier)]
 
 
 async def _play(plan_path: Path) -> None:
@@ -71,7 +72,9 @@ async def _play(plan_path: Path) -> None:
     threading.Thread(target=_watch_stdin, args=(loop, stop), name="stdin", daemon=True).start()
     lives = [BranchLife(branch, world, stats, float(plan["speed"])) for branch in plan["branches"]]
     tasks = [
-        asyncio.create_task(_again(name, action, life, stats, stop)) for life in lives for name, action in _acts(life)
+        asyncio.create_task(_again(name, action, life, stats, stop))
+        for life in lives
+        for name, action in _acts(life, faults=plan.get("faults", False))
     ]
     print(json.dumps({"kind": "players", "branches": len(lives), "readers": len(world.people)}), flush=True)  # noqa: T201
     while not stop.is_set():

@@ -16,6 +16,7 @@ from firmware_sim.players import drop
 from firmware_sim.players.gates import GateWalks, through_security
 from firmware_sim.players.kiosk_page import KioskPage
 from firmware_sim.players.stats import Stats
+from firmware_sim.players.trouble import Trouble
 from firmware_sim.players.world import Book, Person, World
 from protocols.sip2 import Message
 
@@ -117,6 +118,10 @@ class BranchLife:
             person.inside = self.id if direction == "IN" else None
 
     # --- the book drop ---------------------------------------------------------------------------------------------
+
+    def trouble(self) -> Trouble:
+        """What goes wrong with this branch's machines."""
+        return Trouble(sorted(self._machines), self._devices, self.world.rng, self.stats.counts, self._pause)
 
     @property
     def has_drop(self) -> bool:

@@ -15,7 +15,7 @@ from firmware_sim.players.world import Book, Person, World
 WAIT_S = 2.5
 """How long somebody stands before a gate that stays locked."""
 POLL_S = 0.05
-TURNS_BACK, FOLLOWED, FORGETFUL = 0.03, 0.02, 0.02
+TURNS_BACK, FOLLOWED, FORGETFUL = 0.03, 0.02, 0.1
 """Of those for whom a turnstile opens: who does not go through, and behind whom another slips in. Of those who leave: who carries
 something that was never lent."""
 SHORT = 4
@@ -98,7 +98,7 @@ async def through_security(client: SimBranchClient, device: str, person: Person,
             told = await client.do(
                 "pass", device=device, **book.tag.hf(book.item_no), afi=book.afi, direction=direction
             )
-            heard = "alarm" if told.get("alarmed") else heard
+            heard = "alarm" if told.get("sounded") else heard
     finally:
         for book in taken:  # staff take it back to its shelf
             world.shelve(book, person.inside or book.home)

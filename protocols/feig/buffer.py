@@ -116,7 +116,10 @@ class RfOutputRequest:
 
 @dataclass(frozen=True, slots=True)
 class BufferReply:
-    """Records of [22] or [2B]: an answer or a notification. `overflow` = some were lost, `more` = ask again after [32]."""
+    """Records of [22] or [2B]: an answer or a notification. `overflow` = some were lost, `more` = ask again after [32].
+
+    `kinds` (TR-DATA1) says what the records are made of, so it is read as 0 where there are none.
+    """
 
     records: tuple[TagRecord, ...] = ()
     kinds: int = 0
@@ -127,7 +130,7 @@ class BufferReply:
         """Return status and data."""
         status = BUFFER_OVERFLOW if self.overflow else MORE_DATA if self.more else OK
         if not self.records:
-            return bytes((status if self.overflow else NO_VALID_DATA,))
+            return bytes((status if self.overflow or self.more else NO_VALID_DATA,))
         return bytes((status,)) + encode_records(self.kinds, self.records)
 
     @classmethod
@@ -142,4 +145,4 @@ class BufferReply:
         if not frame.data:
             return cls((), 0, overflow, more)
         kinds, records = decode_records(frame.data)
-        return cls(records, kinds, overflow, more)
+        return cls(records, kinds if records else 0, overflow, more)

@@ -1,7 +1,7 @@
 """What the data sets of part 2 and of the user bank of part 4 say, as fields of `TagContent`, and back."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from protocols.iso28560.compaction import APPLICATION
 from protocols.iso28560.content import TagContent
@@ -15,9 +15,8 @@ _OCTETS = frozenset({19, 20})
 _ISILS = frozenset({11})
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """The fields of `TagContent` beside identifier and owner."""
+class Said(NamedTuple):
+    """The fields of `TagContent` beside identifier and owner; a named tuple for speed, as `Element`."""
 
     usage: int | None = None
     parts: int = 1

@@ -1,6 +1,6 @@
 """The data elements of ISO 28560-1 by object identifier, and one element as part 2 and the user bank of part 4 hold it."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from protocols.iso28560.errors import LocalTagError
 
@@ -38,9 +38,10 @@ NAMES = {
 """Our short names of the elements; OID 2, the content parameter, only says which others are there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
-    """One data set. `value` is text, the OIDs listed (OID 2), or upper-case hex where the application defines the bytes.
+class Element(NamedTuple):
+    """One data set: a named tuple, as one is made of every element of every tag, and a frozen dataclass takes thrice as long.
+
+    `value` is text, the OIDs listed (OID 2), or upper-case hex where the application defines the bytes.
 
     `compaction` 0..7 (ISO/IEC 15962); `pad` = zero bytes after it that align the next element to a block; `divergence` names how its
     bytes depart from the standard, mostly empty.

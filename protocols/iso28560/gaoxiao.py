@@ -6,7 +6,7 @@ User bank: 6-bit OID, 10-bit length, data; 00 ends. The OIDs are not those of IS
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from protocols.iso28560.errors import LocalTagError, TagError
 from protocols.iso28560.gaoxiao_id import UTF8, decode_id, encode_id, id_encoding
@@ -40,9 +40,10 @@ _BITS = {oid: 1 << bit for bit, oid in enumerate(CONTENT_OIDS)}
 OWNER, SET_INFO, USAGE = 3, 4, 5
 
 
-@dataclass(frozen=True, slots=True)
-class UniversityTag:
-    """What the EPC says. `content` is the content parameter with its high byte first, as the text has it.
+class UniversityTag(NamedTuple):
+    """What the EPC says; a named tuple for speed, as `elements.Element`.
+
+    `content` is the content parameter with its high byte first, as the text has it.
 
     A real tag stores it low byte first: `content_given` finds the order that agrees with the user bank.
     """
@@ -158,7 +159,7 @@ def decode_owner(data: bytes) -> str:
     """Return the five-digit Ministry of Education code of the owner (not CALIS: map it); a leading 9 is stored as 6."""
     if len(data) != 2:
         raise TagError("an owner has two bytes")
-    text = str(int.from_bytes(data, "big")).zfill(5)
+    text = f"{data[0] << 8 | data[1]:05d}"
     return "9" + text[1:] if text[0] == "6" else text
 
 

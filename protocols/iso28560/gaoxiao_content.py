@@ -52,7 +52,8 @@ def content_of(tag: gaoxiao.UniversityTag, user: bytes, tid: str | None = None) 
     if tag.version != _DEFAULT_VERSION:
         bank.own["version"] = str(tag.version)
     for oid, value in _stored(tag, user, bank.divergences):
-        _take(bank, oid, value)
+        if value:
+            _take(bank, oid, value)
     return TagContent(
         "gaoxiao",
         tag.pii,
@@ -60,7 +61,7 @@ def content_of(tag: gaoxiao.UniversityTag, user: bytes, tid: str | None = None) 
         bank.usage,
         bank.parts,
         bank.part,
-        tuple(dict.fromkeys(bank.divergences)),
+        tuple(dict.fromkeys(bank.divergences)) if bank.divergences else (),
         None,
         tid,
         tuple(sorted(bank.elements.items())),
@@ -89,8 +90,6 @@ def _stored(tag: gaoxiao.UniversityTag, user: bytes, divergences: list[str]) -> 
 
 
 def _take(bank: _Bank, oid: int, value: bytes) -> None:
-    if not value:
-        return
     try:
         if oid == gaoxiao.OWNER:
             bank.owner = gaoxiao.decode_owner(value)

@@ -101,8 +101,8 @@ def _decode_96(data: bytes) -> str:
     first, second = _words(data, _TWO)
     length = first & 0x0F
     fourth = first >> 30 | (second & 3) << 2
-    digits = f"{second >> 2:0{length - 5}d}" if length >= 8 else ""
-    if not digits or length > _LONGEST or fourth > 9 or len(digits) > length - 5:
+    digits = str(second >> 2).zfill(length - 5)
+    if not 8 <= length <= _LONGEST or fourth > 9 or len(digits) > length - 5:
         raise TagError("the packed identifier contradicts its length")
     return f"{_unpack(first >> 12, 3)}{fourth}{digits}{_last(first)}"
 

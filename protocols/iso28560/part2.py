@@ -14,7 +14,16 @@ from protocols.iso28560.elements import CONTENT, NAMES, OWNER, PII, Element, oct
 from protocols.iso28560.errors import BlankTag, LocalTagError, TagError
 from protocols.iso28560.isil import encode_isil, read_isil
 
-__all__ = ["DSFID", "ItemData", "blocks_of", "decode_part2", "decode_stream", "encode_part2", "encode_stream"]
+__all__ = [
+    "DSFID",
+    "ItemData",
+    "blocks_of",
+    "decode_part2",
+    "decode_stream",
+    "encode_part2",
+    "encode_stream",
+    "read_stream",
+]
 
 DSFID = 0x06
 """The DSFID of a tag with no directory and data format 6."""
@@ -27,7 +36,8 @@ _NEVER_LISTED = frozenset({PII, CONTENT})
 _MAX_OID = 127
 _MAX_LENGTH = 127
 _MAX_BLOCK = 32
-_BITS = tuple(tuple(bit for bit in range(8) if octet & 0x80 >> bit) for octet in range(256))
+_LISTED = tuple(tuple(3 + bit for bit in range(8) if octet & 0x80 >> bit) for octet in range(256))
+"""The elements that each first octet of a content parameter lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +80,12 @@ def decode_part2(data: bytes) -> ItemData:
 
 def decode_stream(data: bytes) -> ItemData:
     """Return the elements of a data set sequence that may lack OID 1 (the user bank of part 4)."""
+    elements, divergences, size = read_stream(data)
+    return ItemData(tuple(elements), divergences, size, data)
+
+
+def read_stream(data: bytes) -> tuple[list[Element], tuple[str, ...], int]:
+    """Return elements, divergences and size of such a sequence."""
     elements: list[Element] = []
     seen: set[int] = set()
     listed: str | tuple[int, ...] = ()
@@ -89,7 +105,7 @@ def decode_stream(data: bytes) -> ItemData:
     seen -= _NEVER_LISTED
     if seen != set(listed):
         divergences += ("content-parameter",)
-    return ItemData(tuple(elements), divergences, at, data)
+    return elements, divergences, at
 
 
 def _take(data: bytes, at: int) -> tuple[Element, int]:
@@ -122,7 +138,9 @@ def _element(oid: int, compaction: int, data: bytes, pad: int) -> Element:
             raise TagError("the content parameter is a bitmap")
         return Element(oid, compaction, expand(compaction, data), pad)
     if oid == CONTENT:
-        listed = tuple([3 + 8 * at + bit for at, octet in enumerate(data) for bit in _BITS[octet]])
+        if len(data) == 1:
+            return Element(oid, compaction, _LISTED[data[0]], pad)
+        listed = tuple([8 * at + listed for at, octet in enumerate(data) for listed in _LISTED[octet]])
         return Element(oid, compaction, listed, pad)
     if oid in _ISIL_OIDS:
         isil, zeros = read_isil(data)

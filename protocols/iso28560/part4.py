@@ -11,10 +11,18 @@ from dataclasses import dataclass
 from protocols.crc import crc_gen2
 from protocols.iso28560 import part2
 from protocols.iso28560.code40 import decode_code40, encode_code40
-from protocols.iso28560.elements import PII
+from protocols.iso28560.elements import PII, Element
 from protocols.iso28560.errors import LocalTagError, TagError
 
-__all__ = ["Uii", "decode_pc_uii", "decode_user_bank", "encode_pc_uii", "encode_user_bank", "split_uii"]
+__all__ = [
+    "Uii",
+    "decode_pc_uii",
+    "decode_user_bank",
+    "encode_pc_uii",
+    "encode_user_bank",
+    "read_user_bank",
+    "split_uii",
+]
 
 _UMI, _XPC, _TOGGLE = 0x0400, 0x0200, 0x0100
 
@@ -86,12 +94,18 @@ def encode_pc_uii(owner: str, pii: str, afi: int, *, set_info: str = "", umi: bo
 
 def decode_user_bank(data: bytes) -> part2.ItemData:
     """Return the elements of MB11; raises `TagError` for another DSFID or a bank that repeats the identifier."""
+    read_user_bank(data)
+    return part2.decode_stream(data[1:])
+
+
+def read_user_bank(data: bytes) -> tuple[list[Element], tuple[str, ...]]:
+    """Return elements and divergences of MB11; raises `TagError` as `decode_user_bank`."""
     if not data or data[0] != part2.DSFID:
         raise TagError("the user bank does not begin with DSFID 06")
-    item = part2.decode_stream(data[1:])
-    if not item.elements or PII in [element.oid for element in item.elements]:
+    elements, divergences, _ = part2.read_stream(data[1:])
+    if not elements or PII in [element.oid for element in elements]:
         raise TagError("a user bank has elements, and the identifier is not one of them")
-    return item
+    return elements, divergences
 
 
 def encode_user_bank(values: Mapping[int, str], compactions: Mapping[int, int] | None = None) -> bytes:

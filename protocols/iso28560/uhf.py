@@ -22,6 +22,8 @@ TOGGLE = 0x0100
 _LENT = 0x80
 _TID_CLASS = 0xE2
 """First byte of every TID; chips leave the factory with a copy of theirs as EPC, and GS1 gives no code this header."""
+_SUSPECT = frozenset({0x00, 0xFF, _TID_CLASS})
+"""First bytes of an EPC that may be nobody's."""
 
 
 def identity(pc: int, epc: bytes) -> str:
@@ -42,7 +44,7 @@ def decode_uhf(pc: int, epc: bytes, *, user: bytes = b"", tid: str | None = None
     `user-bank` (its content is not that of the format, only the EPC was taken), `user-bank-cut` (fewer words were read than it has),
     `owner` and `set-information` (the banks contradict each other; the EPC holds), and those of the formats.
     """
-    if not epc.strip(b"\x00") or not epc.strip(b"\xff") or epc[0] == _TID_CLASS:
+    if not epc or (epc[0] in _SUSPECT and (epc[0] == _TID_CLASS or not epc.strip(epc[:1]))):
         raise BlankTag("the tag is blank, or as the factory left it")
     if pc >> 11 != len(epc) // 2 or len(epc) % 2:
         raise TagError(f"the PC says {pc >> 11} words, here are {len(epc)} bytes")
@@ -83,15 +85,15 @@ def _user_bank(user: bytes) -> tuple[Said, str, tuple[str, ...]]:
     if not user.strip(b"\x00"):
         return NOTHING_SAID, "", ()
     try:
-        bank = part4.decode_user_bank(user)
+        elements, divergences = part4.read_user_bank(user)
     except TagError:
         return NOTHING_SAID, "", ("user-bank",)
-    said = said_by(bank.elements)
+    said = said_by(elements)
     owner = ""
-    for element in bank.elements:
+    for element in elements:
         if element.oid == OWNER and isinstance(element.value, str):
             owner = element.value
-    return said, owner, bank.divergences + said.divergences
+    return said, owner, divergences + said.divergences
 
 
 def _university(pc: int, epc: bytes) -> gaoxiao.UniversityTag | None:

@@ -8,7 +8,7 @@ from protocols.uhf.requests import Request
 from protocols.uhf.status import INVENTORY_STATES, NO_TAG, OK, TAG_ERROR, StatusError
 from protocols.uhf.tag_requests import InventoryOneRequest, InventoryRequest, ReadRequest
 from protocols.uhf.target import Family
-from protocols.uhf.uhfreader18 import Frame, SeenTag, TagReport, decode_report
+from protocols.uhf.uhfreader18 import Frame, SeenTag, TagReport, decode_report, decode_tags
 
 __all__ = [
     "DoneReply",
@@ -93,9 +93,10 @@ def antennas(code: int, ports: int) -> tuple[int, ...]:
     return found
 
 
-def decode_reply(request: Request, frame: Frame, family: Family) -> Reply:
-    """Return the reply in a device's frame to ``request``.
+def decode_reply(request: Request, frame: Frame, family: Family | None) -> Reply:
+    """Return the reply in a device's frame to ``request``; of what a clone of the 18 family adds to its information nothing is taken.
 
+    ``family`` None = not known yet: the length of its information tells it, and tags are read in the form that fits.
     Raises `StatusError` where the device says that it did not do it, `Malformed` or `Truncated` where the frame makes no sense.
     """
     body = Cursor(frame.body)
@@ -112,10 +113,10 @@ def decode_reply(request: Request, frame: Frame, family: Family) -> Reply:
     raise Malformed(f"status {status:02X} is none of this command's")
 
 
-def _inventory(status: int, data: bytes, family: Family) -> InventoryReply:
+def _inventory(status: int, data: bytes, family: Family | None) -> InventoryReply:
     if not data:  # some clones end a series with a bare status
         return InventoryReply(status)
-    report = decode_report(data, modern=family == "288")
+    report = decode_tags(data) if family is None else decode_report(data, modern=family == "288")
     return InventoryReply(status, report.tags, report.antenna)
 
 
@@ -125,16 +126,15 @@ def _result(request: Request, body: Cursor) -> Reply:
         body.end()
         return reply
     if isinstance(request, InformationRequest):
-        return _information(body.rest())
+        return _information(body.rest(), family)
     return DoneReply()  # clones repeat the setting behind it
 
 
-def _information(data: bytes) -> InformationReply:
+def _information(data: bytes, family: Family | None) -> InformationReply:
     if len(data) < _INFORMATION["18"]:
         raise Malformed("the information is cut short")
-    old = InformationReply((data[0], data[1]), *data[2:8])
-    if len(data) < _INFORMATION["288"]:
-        return old
+    if family == "18" or len(data) < _INFORMATION["288"]:
+        return InformationReply((data[0], data[1]), *data[2:8])
     return InformationReply((data[0], data[1]), *data[2:12])
 
 

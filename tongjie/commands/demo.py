@@ -21,6 +21,9 @@ def demo(
     ),
     report: Annotated[Path | None, typer.Option("--report", help="Write a JSON report here at the end.")] = None,
     ports: Annotated[str, typer.Option("--ports", help="'auto' for free ports, or a BASE number.")] = "",
+    faults: Annotated[
+        bool, typer.Option("--faults", help="Machines have trouble: cables pulled out, noisy lines.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say only what is needed.")] = False,
 ) -> None:
     """Run a consortium of three libraries: broker, hub, three branches, their devices and readers. Ctrl-C ends it.
@@ -35,7 +38,16 @@ def demo(
         raise typer.Exit(2)
     try:
         status = asyncio.run(
-            run_demo(data.resolve(), seconds=seconds, speed=speed, seed=seed, report=report, ports=ports, quiet=quiet)
+            run_demo(
+                data.resolve(),
+                seconds=seconds,
+                speed=speed,
+                seed=seed,
+                report=report,
+                ports=ports,
+                quiet=quiet,
+                faults=faults,
+            )
         )
     except DemoError as error:
         typer.echo(str(error), err=True)

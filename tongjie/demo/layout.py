@@ -75,6 +75,7 @@ class Layout:
     tls_ca: Path
     broker_kind: str = "iotcore"
     left_out: str = ""
+    faults: bool = False
     held: ExitStack = field(default_factory=ExitStack, repr=False)
 
     def close(self) -> None:

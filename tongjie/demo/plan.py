@@ -60,6 +60,7 @@ def write_plan(layout: Layout) -> Path:
     plan_file = {
         "seed": layout.seed,
         "speed": layout.speed,
+        "faults": layout.faults,
         "stats": str(layout.folder / "players.json"),
         "branches": [
             {

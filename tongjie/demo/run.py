@@ -34,11 +34,20 @@ ILS_DRAIN_S = 20.0
 
 
 async def run_demo(
-    folder: Path, *, seconds: float | None, speed: float, seed: int, report: Path | None, ports: str, quiet: bool
+    folder: Path,
+    *,
+    seconds: float | None,
+    speed: float,
+    seed: int,
+    report: Path | None,
+    ports: str,
+    quiet: bool,
+    faults: bool = False,
 ) -> int:
     """Run until Ctrl-C or for ``seconds``; returns the exit status. Raises DemoError where it cannot start."""
     say = _Voice(quiet)
     layout = plan(folder, seed=seed, speed=speed, ports=ports)
+    layout.faults = faults
     supervisor = Supervisor(say)
     stop = _stop_on_signals(supervisor)
     began = time.monotonic()

@@ -146,8 +146,8 @@ class LlrpPad(PollingPad):
 def build(device: str, url: str, options: Options) -> Driver:
     """Make a driver of an LLRP reader at ``tcp:HOST`` or ``tcp:HOST:PORT`` (5084 where none is given; the library has no TLS).
 
-    Options: ``role`` ("pad", or "gate" = tags are told as they pass); ``antennas`` ("1,2", none = all); ``gone_ms`` (100..60000: a tag
-    not reported for so long has left); ``poll_ms`` (20..5000: how often reports are looked through); ``session`` (0..3),
+    Options: ``tells`` ("lying" as on a pad, or "passing" as at a gate); ``antennas`` ("1,2", none = all); ``gone_ms``
+    (100..60000: a tag not reported for so long has left); ``poll_ms`` (20..5000: how often reports are looked through); ``session`` (0..3),
     ``population`` (1..1000, tags expected), ``mode`` (the reader's RF mode), ``power_dbm``; ``rssi_floor_dbm`` (-120..0: weaker tags
     lie elsewhere); ``keepalive_ms`` (200..600000); ``op_ms`` (100..30000: longest wait for a tag to be read or written); ``tid``
     ("auto", or "never" = tags are named by their EPC); ``afi_secured``, ``afi_on_loan``; ``password`` (8 hex digits, the tags' access

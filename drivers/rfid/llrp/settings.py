@@ -14,7 +14,7 @@ _RANGES = {
     "power_dbm": (0, 36), "rssi_floor_dbm": (-120, 0), "keepalive_ms": (200, 600_000), "op_ms": (100, 30_000),
     "afi_secured": (0, 255), "afi_on_loan": (0, 255),
 }  # fmt: skip
-_KNOWN = frozenset({*_RANGES, "antennas", "tid", "password", "role"})
+_KNOWN = frozenset({*_RANGES, "antennas", "tid", "password", "tells"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +49,16 @@ def settings_of(options: Options) -> tuple[LlrpSettings, int]:
     tid = str(options.get("tid", "auto"))
     if tid not in ("auto", "never"):
         raise _bad("tid is auto or never")
-    role = str(options.get("role", "pad"))
-    if role not in ("pad", "gate"):
-        raise _bad("role is pad or gate")
+    tells = str(options.get("tells", "lying"))
+    if tells not in ("lying", "passing"):
+        raise _bad("tells is lying or passing")
     password = str(options.get("password", "00000000"))
     if len(password) != 8 or not set(password.upper()) <= set("0123456789ABCDEF"):
         raise _bad("password is 8 hex digits")
     settings = LlrpSettings(
         antennas=_antennas(str(options.get("antennas", ""))),
         read_tid=tid == "auto",
-        gate=role == "gate",
+        gate=tells == "passing",
         afi_pair=pair,
         password=int(password, 16),
         **numbers,

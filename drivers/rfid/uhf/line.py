@@ -173,7 +173,8 @@ class UhfLine:
             self._bad += 1
             raise StatusError(ILLEGAL_COMMAND)
         try:
-            reply = decode_reply(request, frame, self.family)
+            unknown = self._told and isinstance(request, InformationRequest)
+            reply = decode_reply(request, frame, None if unknown else self.family)
         except StatusError:
             self._in_step = True
             raise

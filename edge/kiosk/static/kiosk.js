@@ -3,7 +3,7 @@
 const boot = JSON.parse(document.getElementById("boot").textContent);
 const $ = (id) => document.getElementById(id);
 const IDLE_MS = boot.idle_s * 1000, WARN_MS = boot.warn_s * 1000;
-const view = { lang: boot.lang, screen: "home", mode: "borrow", session: null, reader: null, pad: [], results: [], busy: false };
+const view = { lang: boot.lang, screen: "home", mode: "borrow", session: null, reader: null, pad: [], results: [], busy: false, shown: null };
 const t = (key) => boot.texts[view.lang][key] ?? key;
 
 // ---- talking to the edge ----
@@ -43,6 +43,9 @@ stream.addEventListener("state", (event) => {
   $("put-back").hidden = state.put_back.length === 0;
   $("put-back-items").replaceChildren(...state.put_back.map((item) => el("li", "", item.title || item.item_no)));
   if (view.screen === "stack") { alive(); judge(); }
+  // What was shown before this page looked, or while it was busy, was for somebody else.
+  if (state.shown && view.heard !== undefined && state.shown !== view.heard) shown(state.shown);
+  view.heard = state.shown;
 });
 stream.onerror = () => { $("offline").hidden = false; };
 
@@ -144,9 +147,10 @@ function paintResults() {
 // ---- what a finger does ----
 
 function home() {
-  if (view.session) call("end", { session: view.session }).catch(() => {});
+  if (view.session || view.shown) call("end", { session: view.session ?? "" }).catch(() => {});
   Object.assign(view, { session: null, reader: null, results: [] });
   $("sign-in").reset();
+  pinFor(null);
   $("sign-in-refusal").textContent = "";
   $("idle").close();
   show("home");
@@ -168,16 +172,49 @@ $("lang").onclick = () => { view.lang = view.lang === "zh" ? "en" : "zh"; words(
 
 $("sign-in").onsubmit = (event) => {
   event.preventDefault();
-  work("sign-in-refusal", async () => {
-    const pin = $("pin").value;
+  const who = view.shown ? { shown: view.shown } : { number: $("number").value };
+  signIn({ ...who, pin: $("pin").value });
+};
+
+function signIn(who) {
+  return work("sign-in-refusal", async () => {
     $("pin").value = "";
-    const answer = await call("identify", { number: $("number").value, pin });
-    $("sign-in").reset();
     $("sign-in-refusal").textContent = "";
+    let answer;
+    try { answer = await call("identify", who); } catch (error) {
+      const more = who.shown && ["CARD_ASSURANCE_LOW", "PIN_WRONG"].includes(error.code);
+      pinFor(more ? who.shown : null);
+      if (more && !who.pin) return; // asked for, not refused
+      throw error;
+    }
+    $("sign-in").reset();
+    pinFor(null);
     Object.assign(view, { session: answer.session, reader: answer.reader });
     stack("borrow");
   });
-};
+}
+
+// ---- a card or code shown to the kiosk's own devices: only a name comes here, never a number ----
+
+function shown(name) {
+  if (view.busy || (view.screen !== "home" && view.screen !== "identify")) return;
+  if (view.screen === "home") {
+    if (name.startsWith("code-")) return; // an item's, most likely
+    view.mode = "borrow";
+    show("identify");
+  }
+  alive();
+  $("sign-in").reset(); // what is typed so far is somebody else's
+  signIn({ shown: name, pin: "" });
+}
+
+function pinFor(name) {
+  view.shown = name;
+  $("number").required = !name;
+  $("number-part").hidden = Boolean(name);
+  $("shown-pin").hidden = !name;
+  if (name) $("pin").focus();
+}
 
 $("act").onclick = () => work("stack-refusal", async () => {
   const answer = await call(view.mode, view.mode === "borrow" ? { session: view.session } : {});
@@ -223,7 +260,7 @@ function key(text, press, cls = "") {
 }
 
 function type(text) {
-  const field = document.activeElement === $("pin") ? $("pin") : $("number");
+  const field = view.shown || document.activeElement === $("pin") ? $("pin") : $("number");
   field.value = text === null ? field.value.slice(0, -1) : field.value + text;
   field.focus();
 }
@@ -251,4 +288,6 @@ function tick() {
 tick();
 setInterval(tick, 5000);
 words();
+$("show-hint").hidden = !boot.hears;
 show("home");
+call("end", {}).catch(() => {}); // whoever was here before this page is gone, and so is what they showed

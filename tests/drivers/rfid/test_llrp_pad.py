@@ -125,7 +125,7 @@ async def station() -> AsyncIterator[Opener]:
         ("tcp:127.0.0.1:5084", {"password": "secret"}),
         ("tcp:127.0.0.1:5084", {"afi_secured": 7, "afi_on_loan": 7}),
         ("tcp:127.0.0.1:5084", {"mode": "fast"}),
-        ("tcp:127.0.0.1:5084", {"role": "door"}),
+        ("tcp:127.0.0.1:5084", {"tells": "door"}),
     ],
 )
 def test_options_that_make_no_sense_are_refused(url: str, options: dict[str, Any]) -> None:
@@ -297,7 +297,7 @@ async def test_a_shelf_two_metres_away_is_not_on_the_pad(station: Opener) -> Non
 
 
 async def test_as_a_gate_it_tells_every_passing_once(station: Opener) -> None:
-    place = await station(role="gate")
+    place = await station(tells="passing")
     tag, lent = book(1, user=b"\x06\x0c" * 9), book(2, afi=0xC2)
 
     def passed() -> list[tuple[str, bool | None]]:

@@ -109,6 +109,20 @@ class TestBuffer:
     def test_an_empty_buffer_is_no_error(self, status):
         assert feig.BufferReply.from_frame(feig.Frame(0, 0x22, bytes((status,)))) == feig.BufferReply()
 
+    @pytest.mark.parametrize(
+        ("told", "reply", "written"),
+        [
+            ("00010000", feig.BufferReply(), "92"),
+            ("93110000", feig.BufferReply(overflow=True), "93"),
+            ("94", feig.BufferReply(more=True), "94"),
+        ],
+    )
+    def test_without_records_nothing_is_said_of_their_kind_and_the_rest_is_kept(self, told, reply, written):
+        found = feig.BufferReply.from_frame(feig.Frame(0, 0x22, bytes.fromhex(told)))
+        assert found == reply
+        assert found.to_body().hex() == written
+        assert feig.BufferReply.from_frame(feig.Frame(0, 0x22, found.to_body())) == reply
+
     def test_time_and_date_stand_before_the_antenna_and_low_byte_first_is_not_reversed(self):
         body = (
             bytes.fromhex("7B0001")

@@ -206,9 +206,25 @@ def test_information_tells_the_families_apart():
     old = InformationReply((2, 38), 9, 2, 0x4E, 0, 30, 10)
     new = InformationReply((1, 14), 0x0C, 2, 0x4E, 0, 30, 20, 0x0F, 1, 0, 1)
     for reply, family in ((old, "18"), (new, "288")):
-        found = decode_reply(request, Frame.from_bytes(encode_reply(3, request, reply, family)), "18")
+        found = decode_reply(request, Frame.from_bytes(encode_reply(3, request, reply, family)), None)
         assert found == reply
         assert found.family == family
+
+
+def test_a_longer_answer_of_the_18_family_has_nothing_of_the_other_family():
+    request = device.InformationRequest()
+    told = bytes.fromhex("000226090200001E0A0F010001")
+    old = InformationReply((2, 38), 9, 2, 0, 0, 30, 10)
+    assert decode_reply(request, Frame(0, 0x21, told), "18") == old
+    assert decode_reply(request, Frame(0, 0x21, told), "288").antennas == 0x0F
+    assert decode_reply(request, Frame(0, 0x21, told[:9]), "288") == old  # a clone that says less is not refused
+
+
+@pytest.mark.parametrize("shown", SHOWN)
+def test_before_the_family_is_known_tags_are_read_in_the_form_that_fits(shown):
+    modern, antenna, expected = SHOWN[shown]
+    reply = decode_reply(tags.InventoryRequest(), Frame.from_bytes(bytes.fromhex(shown)), None)
+    assert (reply.antenna, [(tag.epc, tag.rssi) for tag in reply.tags]) == (antenna, expected)
 
 
 def test_words_are_read_and_a_done_is_a_done():
