@@ -36,6 +36,7 @@ little, whatever the card is registered as. "" and media not named here say noth
 
 _MIN_UID, _MAX_UID = 4, 16
 _MAX_RAW = 64
+_ISO15693 = 0xE0
 _SEPARATORS = re.compile(rb"[ :.-]")
 _THREE_FIVE = re.compile(rb"(\d{1,3})[,. :-](\d{1,5})|(\d{3})(\d{5})")
 
@@ -72,7 +73,8 @@ class CardProfile:
     that belong to no card, 0..64. ``number_bytes``: bytes of a decimal number's chip, 4..10 (0 = 4). ``whole``: whether numbers of
     32 bits and more are whole chip numbers; None = bytes, hex and long frames are, Wiegand 34, 37 and decimals are not, because a
     cardreader with room for 32 bits cuts a seven-byte number to them. ``end``: which end of the number a cut leaves. ``facility``:
-    the only facility code (first byte of a 24-bit number as sent) to let pass, 0..255.
+    the only facility code (first byte of a 24-bit number as sent) to let pass, 0..255; a number of another length has none and is
+    refused with it.
 
     Raises CardError CARD_PROFILE where the settings cannot be meant.
     """
@@ -101,6 +103,8 @@ class CardProfile:
             wrong = 'end is "low" or "high"'
         elif self.facility is not None and not 0 <= self.facility <= 255:
             wrong = "facility is 0 to 255"
+        elif self.facility is not None and (self.wiegand not in (0, 26) or self.radix == "dec" or self.whole):
+            wrong = "only numbers of 24 bits have a facility code"
         elif self.wiegand and (self.skip or self.tail):
             wrong = "a frame of known length has its parity bits and no others: no skip, no tail"
         elif self.whole and (self.wiegand == 26 or self.radix == "3+5"):
@@ -116,14 +120,15 @@ class CardProfile:
         number, whole = self._number(raw, bits, form)
         if not any(number) or all(byte == 0xFF for byte in number):
             raise CardError("CARD_BLANK", "all zeros or all ones is no card")
-        if self.facility is not None and len(number) == 3 and number[0] != self.facility:
-            raise CardError("CARD_FACILITY", "a card of another facility code")
+        if self.facility is not None and (len(number) != 3 or number[0] != self.facility):
+            raise CardError("CARD_FACILITY", "a card of another facility code, or a number that has none")
         if len(number) < _MIN_UID:
             return _short(number, self.reverse_bytes, self.end)
         if not whole:
             # Of a longer number only the 32 bits that every such cardreader has are compared.
             return _short(number[-4:], self.reverse_bytes, self.end)
-        uid = _unpadded(number[::-1] if self.reverse_bytes else number)
+        wide = self.radix == "dec" if form == "ascii" else form == "wiegand"
+        uid = _chip_number(number, self.reverse_bytes, wide)
         if len(uid) == 4 and uid[0] == 0x08:
             raise CardError("CARD_RANDOM", "the chip shows another number each time")
         return CanonicalCard(TokenKind.UID, uid, False)
@@ -207,10 +212,23 @@ def short_forms(uid: bytes) -> tuple[bytes, ...]:
     return tuple(dict.fromkeys(forms))
 
 
-def _unpadded(uid: bytes) -> bytes:
-    """A four- or seven-byte number in a longer field: no chip number begins with a zero byte (ISO 7816-6 manufacturers)."""
-    if len(uid) in (7, 8) and not any(uid[:-4]):
-        return uid[-4:]
-    if len(uid) == 8 and uid[0] == 0:
-        return uid[1:]
-    return uid
+def _chip_number(number: bytes, reverse: bool, wide: bool) -> bytes:
+    """The chip number, canonical order, of a whole number as sent; ``wide``: its field has one width (Wiegand, decimal).
+
+    A field that is longer than the number is filled up in front as it is sent. With the chip's last byte first, zeros there may be its
+    own. Three and more are taken for filling; one for that of a seven-byte chip, but in bytes and hex, which say how long they are, and
+    with E0 at the other end: an ISO/IEC 15693 number begins so and has eight bytes (ISO/IEC 15693-3 4.1).
+    """
+    uid = _unpadded(number[::-1] if reverse else number)
+    short = _unpadded(number)
+    if not reverse or short == number or (len(short) == 7 and (not wide or uid[0] == _ISO15693)):
+        return uid
+    return short[::-1]
+
+
+def _unpadded(number: bytes) -> bytes:
+    """A four- or seven-byte number in a longer field; read straight no chip number begins with a zero byte (ISO/IEC 7816-6)."""
+    for size in (4, 7):
+        if len(number) in (7, 8, 10) and len(number) > size and not any(number[:-size]):
+            return number[-size:]
+    return number

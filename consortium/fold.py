@@ -270,7 +270,7 @@ def fold_visits(events: Iterable[Logged]) -> list[Visit]:
             current.t_out = event.t_eff
             current.out_kind = _OUT[event.kind]
             current.out_event = event.name
-            current.out_passage = event.data.get("passage", ASSUMED) if event.kind is Kind.EXIT else None
+            current.out_passage = (event.data.get("passage") or ASSUMED) if event.kind is Kind.EXIT else None
         if event.kind is Kind.ENTRY:
             visits.append(
                 Visit(
@@ -281,7 +281,7 @@ def fold_visits(events: Iterable[Logged]) -> list[Visit]:
                     home=event.data["home"],
                     visitor_class=event.data["class"],
                     t_in=event.t_eff,
-                    passage=event.data.get("passage", ASSUMED),
+                    passage=event.data.get("passage") or ASSUMED,
                 )
             )
     return visits

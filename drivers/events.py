@@ -215,7 +215,11 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class SetOutput:
-    """Switch output ``output_no`` (from 0) on or off, for ``tenths`` of a second or for good (0)."""
+    """Switch output ``output_no`` (from 0) on or off, for ``tenths`` of a second and back, or for good (0).
+
+    The contact itself: on is energised, whatever is wired to it. Only `OpenGate` and `ShowDenied` know an output that is
+    energised at rest (``active_low``), so switching such a one off opens what hangs on it.
+    """
 
     output_no: int
     on: bool

@@ -1,14 +1,16 @@
 """A port on which the device connects to us: gates in notification mode, converters that call a host.
 
 One device at a time. A newer connection from the same address replaces the one before, which a device that lost its power
-has forgotten and never closed; from another address it is turned away while the first is there.
+has forgotten and never closed; from another address it is turned away while the first is there, which a device that is gone is
+for `drivers.tcp_line.GONE_S` seconds more.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import Protocol
+
+from drivers.tcp_line import watch
 
 __all__ = ["ListeningPort"]
 
@@ -106,9 +108,7 @@ class _Peer(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self.address = str(transport.get_extra_info("peername", ("",))[0])
-        line = transport.get_extra_info("socket")
-        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        watch(transport.get_extra_info("socket"))
         if not self._port.came(self):
             transport.abort()
 

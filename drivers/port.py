@@ -26,6 +26,7 @@ import serial_asyncio_fast
 from drivers.base import ConfigurationError, DeviceOffline
 from drivers.listening import ListeningPort
 from drivers.serial_line import open_line, tell_empty_from_gone
+from drivers.tcp_line import forget_unsent, watch
 
 Parity = Literal["N", "E", "O"]
 MAX_BUFFER = 65536
@@ -268,8 +269,13 @@ class _ThreadPort:
         self._line.close()
 
 
-async def open_port(url: str, *, baudrate: int = 9600, parity: Parity = "N", timeout_s: float = OPEN_TIMEOUT_S) -> Port:
-    """Open a port on the running loop; raises `PortError` (retry) or `ConfigurationError` (do not)."""
+async def open_port(
+    url: str, *, baudrate: int = 9600, parity: Parity = "N", timeout_s: float = OPEN_TIMEOUT_S, orders: bool = False
+) -> Port:
+    """Open a port on the running loop; raises `PortError` (retry) or `ConfigurationError` (do not).
+
+    ``orders``: what is sent opens doors and must not arrive late, so closing a TCP port drops whatever is unsent.
+    """
     where = parse_url(url, baudrate=baudrate, parity=parity)
     loop = asyncio.get_running_loop()
     port = _StreamPort()
@@ -281,7 +287,9 @@ async def open_port(url: str, *, baudrate: int = 9600, parity: Parity = "N", tim
                 return await ListeningPort.listen(where.host, where.tcp_port, Inbox())
             if where.scheme == "tcp":
                 transport, _ = await loop.create_connection(lambda: port, where.host, where.tcp_port)
-                transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                watch(transport.get_extra_info("socket"))
+                if orders:
+                    forget_unsent(transport.get_extra_info("socket"))
             else:
                 line = await asyncio.to_thread(_open_line, where)
                 await serial_asyncio_fast.connection_for_serial(loop, lambda: port, line)
@@ -343,7 +351,7 @@ def open_raw(url: str, *, baudrate: int = 9600, parity: Parity = "N", timeout_s:
             return RawPort(_open_rfc2217(where, 0), None)
         if where.scheme == "tcp":
             peer = socket.create_connection((where.host, where.tcp_port), timeout=timeout_s)
-            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            watch(peer)
             peer.setblocking(False)
             return RawPort(peer, peer.fileno())
         line = _open_line(where)
@@ -363,6 +371,7 @@ def _open_rfc2217(where: PortUrl, timeout_s: float) -> Any:
     )
     line.timeout = timeout_s
     line.open()
+    watch(line._socket)  # pyserial sets only TCP_NODELAY, and has no other way to it
     return line
 
 

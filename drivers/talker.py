@@ -1,7 +1,7 @@
 """A device that only talks: opens its line, gives whatever it sends to a listener, finds it again after an unplugging.
 
-Such a device is never asked anything, so an open line is all that can be known of its health: it is online while its port is open,
-degraded while what comes is mostly junk.
+Such a device is never asked anything, so an open line is all that can be known of its health: it is online while its port is open
+(a TCP port whose other end is gone is lost within half a minute, see `drivers.tcp_line`), degraded while what comes is mostly junk.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ class Agent:
         self.devices = Devices(
             config.devices, now=self.clock.now, uniform=uniform, on_state=self._device_changed, factory=factory
         )
-        self.passages = Passages(self.outbox, self.metrics)
+        self.passages = Passages(self.outbox, self.metrics, branch=config.branch)
         self.entrance = Entrance(
             self.facts, self.replica, self.outbox, self.hub, self.metrics, now=self.clock.now,
             token_of=partial(card_token, config.site_key), passages=self.passages,
@@ -304,6 +304,8 @@ class Agent:
         await self.gates.stop()
         await self.tags.stop_writing()
         await asyncio.gather(self.devices.stop(), self._stop_link())
+        # Until then a gate may have opened for somebody: that visit is in the file, and told after the next start.
+        await self.gates.finish()
         self.pins.close()
         await self.tags.close()
         if self.own_ils is not None:

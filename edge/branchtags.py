@@ -16,8 +16,9 @@ from edge.outbox import Outbox
 from edge.selfservice.drop import DropBox
 from edge.selfservice.repairs import REPAIR_MS, RepairQueue
 from edge.selfservice.shown import shown_here
+from edge.selfservice.stale import StaleWishes
 from edge.selfservice.tags import PadTags
-from edge.selfservice.unfinished import KINDS, unfinished
+from edge.selfservice.unfinished import KINDS, take_up, unfinished
 from edge.staffnotes import StaffNotes
 from edge.station.station import Station
 from edge.tagmap import TagMap
@@ -74,7 +75,7 @@ class BranchTags:
             )
             tags = PadTags(
                 device, pad, branch=config.branch, pair=pair, tagmap=self.map, repairs=self.repairs, outbox=outbox,
-                metrics=metrics, now=now,
+                metrics=metrics, now=now, ledger=facts.should_be_secured,
             )  # fmt: skip
             self.pads[device] = tags
             devices.listen(tags.notice)
@@ -83,6 +84,10 @@ class BranchTags:
                 self.drops[device] = DropBox(tags, desk, self.notes, self.store, metrics, now=now)
             elif role == KIOSK and self.kiosk is None:
                 self.kiosk = tags
+        at_pads = {account.device: self.pads[account.pad] for account in config.accounts if account.pad in self.pads}
+        self._at_pads = {**at_pads, **self.pads}
+        self._stale = StaleWishes(self.repairs, facts.should_be_secured, self._at_pads)
+        outbox.observe(self._stale)
         self.shown = shown_here(devices, config.site_key)
         self.station = Station(
             self.pads, self.drops, desk, self.map, self.repairs, self.notes, self.store, config.tags,
@@ -102,9 +107,9 @@ class BranchTags:
             self.repairs.load()
         except TagStoreError as error:
             log.error("what was known of tags is not there: %s", error)
-        for entry in unfinished(self._outbox.counting(KINDS, None, self._now() - REPAIR_MS), self.pads):
-            if self.repairs.get(entry.key) is None:
-                await self.repairs.put(entry)
+        pads = {device: pad.device for device, pad in self._at_pads.items()}
+        events = self._outbox.counting(KINDS, None, self._now() - REPAIR_MS)
+        await take_up(unfinished(events, pads), self.repairs)
         for drop in self.drops.values():
             drop.start()
         self._following = asyncio.get_running_loop().create_task(self.uids.follow(), name="uid map")
@@ -126,6 +131,7 @@ class BranchTags:
         if self._following is not None:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)
+        await self._stale.close()
         await self.repairs.close()
         await self.store.close()
         self.uids.close()

@@ -53,9 +53,14 @@ class Tally:
         return -(-(self.missing_ms + away) // _MINUTE_MS)
 
     @property
+    def counted(self) -> bool:
+        """Whether anything was counted."""
+        return bool(self.came or self.left or self.side or self.reset)
+
+    @property
     def empty(self) -> bool:
         """Whether there is nothing to tell."""
-        return not (self.came or self.left or self.side or self.reset or self.missing_ms or self.away_since)
+        return not (self.counted or self.missing_ms or self.away_since)
 
 
 @dataclass(slots=True)
@@ -253,11 +258,11 @@ class Counters:
             except DriverError as error:
                 log.warning("counter %s was not reset at midnight: %s", device, error.code)
 
-    def write(self, until: int) -> None:
-        """Tell each device's period, and begin the next; a gate at which nothing happened is not told."""
+    def write(self, until: int, *, idle: bool = True) -> None:
+        """Tell each device's period, and begin the next; a gate at which nothing happened is not told, without ``idle`` no device."""
         for device, tally in self._tallies.items():
             since = min(tally.since, until)
-            if not (tally.empty and tally.by == "passages"):
+            if tally.counted or (idle and not (tally.empty and tally.by == "passages")):
                 drift = self.drift(device)
                 data: dict[str, Any] = {
                     "came": min(tally.came, _MOST), "left": min(tally.left, _MOST), "since": since, "until": until, "by": tally.by,
@@ -274,3 +279,7 @@ class Counters:
     def close(self) -> None:
         """The edge stops: what was counted so far is told."""
         self.write(self._now())
+
+    def finish(self) -> None:
+        """The devices have stopped: what they counted since `close` is told, where they did."""
+        self.write(self._now(), idle=False)

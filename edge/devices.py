@@ -45,6 +45,12 @@ EDGE_OPTIONS = frozenset(
 )  # fmt: skip
 """Options of a device that are the edge's business and are not passed to the driver; ``direction_0`` and so on are too."""
 
+AFI_OPTIONS = frozenset({"afi_secured", "afi_on_loan"})
+"""The site's AFI pair: the edge's business at pads and security gates, and the driver's as well where it knows these options."""
+
+_SHOWN_ALREADY = frozenset({"state", "reason_code"})
+"""What a driver says of itself and its record says as well."""
+
 FACE = re.compile(r"direction_(\d{1,2})")
 """An option that names the way of one face of a cardreader."""
 
@@ -110,6 +116,7 @@ class Devices:
         self._notices: list[Notice] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._restarting: set[str] = set()
+        self._stopping = False
         self._watching: asyncio.Task[None] | None = None
         self.configs = {config.id: config for config in configs}
         self.records: dict[str, DeviceRecord] = {}
@@ -123,11 +130,25 @@ class Devices:
         options = {key: value for key, value in config.options.items() if key not in ours}
         record = self.records[config.id]
         try:
-            self.drivers[config.id] = self._factory(config.kind)(config.id, config.url, options)
+            self.drivers[config.id] = self._made(config, options)
         except ConfigurationError as error:
             # One wrong line must not close the branch: the device stays offline and says why.
             record.reason_code = error.code
             log.error("device %s cannot be used: %s", config.id, error)
+
+    def _made(self, config: DeviceConfig, options: dict[str, Any]) -> Driver:
+        build = self._factory(config.kind)
+        try:
+            return build(config.id, config.url, options)
+        except ConfigurationError as error:
+            fewer = {key: value for key, value in options.items() if key not in AFI_OPTIONS}
+            if error.code != "UNKNOWN_OPTION" or len(fewer) == len(options):
+                raise
+            # A gate that tells no AFI has no use for the pair: the edge judges by it.
+            driver = build(config.id, config.url, fewer)
+            if not isinstance(driver, Pad) and "TagPassed" not in driver.capabilities.events:
+                raise
+            return driver
 
     def refuse(self, device: str, reason_code: str) -> None:
         """Leave a device out, before ``start``: its configuration cannot be used."""
@@ -150,6 +171,7 @@ class Devices:
 
     async def stop(self) -> None:
         """Stop every driver and wait for it; one that does not let go within `STOP_S` is left behind and told."""
+        self._stopping = True
         tasks = list(self._tasks.values())
         if self._watching is not None:
             tasks.append(self._watching)
@@ -164,24 +186,35 @@ class Devices:
     async def restart(self, device: str) -> None:
         """Stop one device's driver and start it again; the others are not touched.
 
-        Raises DeviceOffline NOT_CONFIGURED (there is no driver of that id), BUSY (it is being restarted), STUCK (it does not let go).
+        Raises DeviceOffline NOT_CONFIGURED (there is no driver of that id), BUSY (it is being restarted), STOPPING (the edge stops),
+        STUCK (it does not let go: it is told as offline, and starts again by itself once it has).
         """
         driver, task = self.drivers.get(device), self._tasks.get(device)
         if driver is None or task is None:
             raise DeviceOffline("NOT_CONFIGURED", "there is no such device, or its configuration is wrong")
         if device in self._restarting:
             raise DeviceOffline("BUSY", "the device is being restarted")
+        if self._stopping:
+            raise DeviceOffline("STOPPING", "the edge is being stopped")
         self._restarting.add(device)
         try:
-            task.cancel()
+            task.cancel()  # again where it is pressed again: a cancellation can get lost (`asyncio.wait_for` before Python 3.12)
             _, stuck = await asyncio.wait({task}, timeout=STOP_S)
             if stuck:
+                self.set_state(device, self.records[device].kind, "offline", "STUCK", {})
+                task.add_done_callback(lambda ended: self._again(driver, ended))
                 raise DeviceOffline("STUCK", "the driver does not let go of its device; restart the edge")
-            self.records[device].restarts += 1
-            self.set_state(device, self.records[device].kind, "offline", "RESTARTING", {})
-            self._begin(driver)
+            self._again(driver, task)
         finally:
             self._restarting.discard(device)
+
+    def _again(self, driver: Driver, ended: asyncio.Task[None]) -> None:
+        """Begin anew what has ended, once: whoever waited for it and whoever pressed again may both come here."""
+        if self._stopping or self._tasks.get(driver.device) is not ended:
+            return
+        self.records[driver.device].restarts += 1
+        self.set_state(driver.device, driver.kind, "offline", "RESTARTING", {})
+        self._begin(driver)
 
     async def execute(self, device: str, command: Command) -> None:
         """Give a device a command; raises DeviceRefused NOT_SUPPORTED where it takes none of that kind, else as its driver does."""
@@ -208,7 +241,7 @@ class Devices:
             except Exception as error:  # a driver of others: what it says of itself must not end this for the rest
                 log.error("driver of %s does not say how it is: %s", device, type(error).__name__)
                 continue
-            record.health = _bounded(told)
+            record.health = _bounded({name: fact for name, fact in told.items() if name not in _SHOWN_ALREADY})
             record.health["isolation"] = driver.capabilities.isolation
             facts = {name: record.health[name] for name in PUBLISHED if name in record.health}
             if any(record.facts.get(name) != value for name, value in facts.items()):

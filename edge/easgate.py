@@ -22,6 +22,7 @@ from edge.lookup import Lookup
 from edge.metrics import Metrics
 from edge.outbox import Draft, Outbox
 from edge.tagmap import TagItem
+from protocols.iso28560 import DEFAULT_AFI, AfiPair
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +46,8 @@ LEVELS: Mapping[str, Level] = {
 """Code → how it is shown: an alarm calls staff, a note waits for them, a quiet one is only listed."""
 
 
-Recognise = Callable[[PadTag], TagItem]
-"""What a tag is, and whether it says "in stock" (`edge.tagmap.TagMap.read`)."""
+Recognise = Callable[[PadTag, AfiPair], TagItem]
+"""What a tag is, and whether it says "in stock" by a gate's pair of AFIs (`edge.tagmap.TagMap.read`)."""
 
 _NO_MATTER = frozenset({"READER_CARD", "SHELF_LABEL", "EQUIPMENT"})
 """Codes of tags that may leave as they came: they are counted and shown to nobody."""
@@ -70,9 +71,10 @@ class Note:
 
 @dataclass(slots=True)
 class _Gate:
-    """One device: whether items that left without alarm are an alarm too, and how much was recorded this minute."""
+    """One device: whether items that left without alarm are an alarm too, its AFIs, and how much was recorded this minute."""
 
     database_alarm: bool = False
+    pair: AfiPair = DEFAULT_AFI
     alarms: int = 0
     minute: int = 0
     recorded: int = 0
@@ -103,9 +105,12 @@ class GateAlarms:
         self.notes: deque[Note] = deque(maxlen=KEPT)
         self.changed: set[asyncio.Event] = set()
 
-    def add(self, device: str, *, database_alarm: bool = False) -> None:
-        """Watch a security gate. ``database_alarm``: an item that nobody has on loan is an alarm though its tag is unsecured."""
-        self._gates[device] = _Gate(database_alarm)
+    def add(self, device: str, *, database_alarm: bool = False, pair: AfiPair = DEFAULT_AFI) -> None:
+        """Watch a security gate. ``database_alarm``: an item that nobody has on loan is an alarm though its tag is unsecured.
+
+        ``pair``: the AFIs of the tags that pass it.
+        """
+        self._gates[device] = _Gate(database_alarm, pair)
 
     def notice(self, event: DeviceEvent) -> None:
         """Take an event of the devices: tags carried through a security gate, and alarms of doors."""
@@ -118,9 +123,10 @@ class GateAlarms:
     # --- tags ---
 
     def _passed(self, event: TagPassed) -> None:
-        if event.device not in self._gates:
+        gate = self._gates.get(event.device)
+        if gate is None:
             return
-        item = self._recognise(event.tag)
+        item = self._recognise(event.tag, gate.pair)
         # The chip's own bit where neither the driver nor the AFI says anything: a gate of that kind sounds by it.
         secured = item.secured if item.secured is not None else event.tag.eas
         if item.key is None:
@@ -129,7 +135,7 @@ class GateAlarms:
         known = self._lookup.known_item(item.key)
         if known is not None:
             self._judge(event, item.key, secured, known.facts, known.title)
-        elif secured is False and not self._gates[event.device].database_alarm:
+        elif secured is False and not gate.database_alarm:
             self._count(event.device, "OK")  # on loan as far as the tag says, and nobody here knows better
         elif len(self._asking) < MOST_ASKED:
             task = asyncio.get_running_loop().create_task(self._ask(event, item.key, secured), name="gate item")
@@ -197,7 +203,8 @@ class GateAlarms:
         if level == "alarm":
             gate.alarms += 1
             self._on_fact(device, "alarms", gate.alarms)
-            self._on_fact(device, "last_alarm", (title or code)[:64])
+            # The code alone: facts are published and stand in /state, which asks nobody for a token.
+            self._on_fact(device, "last_alarm", code)
         self._record(gate, device, code, key, antenna, sounded, now)
         for stream in self.changed:
             stream.set()

@@ -35,12 +35,18 @@ OPEN_TENTHS = 50
 """How long a gate stays open, in tenths of a second, unless the device says otherwise."""
 
 MAX_UNDER_WAY = 64
-"""Cards being decided at one gate; beyond that a gate is being flooded and reads are dropped and counted."""
+"""Cards being decided at one gate, one way; beyond that it is being flooded and reads are counted as dropped.
+
+Out nobody is dropped: the gate is being opened that often already, and the exit is written without telling it once more.
+"""
 
 _WEAKEST_FIRST = (Assurance.LOW, Assurance.MED, Assurance.HIGH)
 
-_NOBODYS_CARD = frozenset({"CARD_RANDOM", "CARD_FACILITY"})
-"""Reads of a real card that stands for nobody here: no way in, but whoever holds it must get out."""
+_NOBODYS_CARD = frozenset({"CARD_RANDOM", "CARD_FACILITY", "CARD_BITS"})
+"""Reads of a real card that stands for nobody here: no way in, but whoever holds it must get out (`_held`)."""
+
+_LEAST_BITS = 24
+"""Bits of the shortest number that a card has; fewer are keys pressed at a cardreader, or noise."""
 
 TokenOf = Callable[[CardProfile, CardRead], CardToken]
 """The token of a read; raises CardError for what cannot be a card (`edge.cards.card_token`)."""
@@ -133,7 +139,7 @@ class Entrance:
         self._mono_ns = mono_ns
         self._gates: dict[str, tuple[Gate, GateSettings]] = {}
         self._sources: dict[str, CardSource] = {}
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], tuple[str, str]] = {}  # by gate and way
 
     def add(self, gate: Gate, settings: GateSettings) -> None:
         """Serve a gate, and the cardreader it may have itself."""
@@ -151,18 +157,21 @@ class Entrance:
         served = self._gates.get(source.gate) if source is not None else None
         if source is None or served is None:
             return
-        if len(self._under_way) >= MAX_UNDER_WAY:
-            self._count_read(read, "DROPPED")
-            return
         gate, settings = served
         way = source.faces.get(read.reader_no) or source.direction or read.direction or settings.direction
         tap = _Tap(read, source, gate, settings, "OUT" if way == "OUT" else "IN")
+        place = (tap.device, tap.direction)
+        if list(self._under_way.values()).count(place) >= MAX_UNDER_WAY:
+            self._count_read(read, "DROPPED")
+            if tap.direction == "OUT":
+                self._went_out(tap)
+            return
         task = asyncio.get_running_loop().create_task(self._serve(tap))
-        self._under_way.add(task)
+        self._under_way[task] = place
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
+        self._under_way.pop(task, None)
         if not task.cancelled() and task.exception() is not None:
             # The task's outer edge: one card that could not be served closes no gate.
             log.error("a card could not be served: %s", type(task.exception()).__name__, exc_info=task.exception())
@@ -179,7 +188,7 @@ class Entrance:
         except CardError as error:
             log.info("gate %s: a read that can be no card: %s", tap.device, error.code)
             self._count_read(tap.read, "NOT_A_CARD")
-            if tap.direction == "OUT" and error.code in _NOBODYS_CARD:
+            if tap.direction == "OUT" and _held(error, tap.read):
                 await self._let_out(tap, None)
             else:
                 await self._deny(tap)
@@ -302,11 +311,7 @@ class Entrance:
 
     async def _let_out(self, tap: _Tap, card: CardToken | None) -> None:
         """Out is always open, for whoever it is and whatever is known; ``card`` None where it can be nobody's."""
-        person = self._facts.person(card.token) if card is not None else None
-        if person is not None and card is not None and card.truncated and person.home != self._facts.org:
-            person = None
-        srid = person.srid if person is not None else None
-        left = Draft(Kind.EXIT, self._facts.branch, tap.device, {}, srid=srid)
+        left = self._exit(tap, card)
         opened = await self._open(tap, left)
         if not opened:
             # Nobody is kept inside by a gate that does not answer: somebody will open it, or the fire door.
@@ -314,7 +319,23 @@ class Entrance:
         result = "OK" if opened else "OUT_OF_SERVICE"
         self._metrics.passages.labels(self._metrics.library, tap.device, "OUT", result).inc()
 
+    def _went_out(self, tap: _Tap) -> None:
+        """Write an exit that the gate is not asked for once more; a read that can be no card is none."""
+        try:
+            card: CardToken | None = self._token_of(tap.source.profile, tap.read)
+        except CardError as error:
+            if not _held(error, tap.read):
+                return
+            card = None
+        self._outbox.append_nowait(replace(self._exit(tap, card), data={"passage": "assumed"}))
+
     # --- paperwork ---
+
+    def _exit(self, tap: _Tap, card: CardToken | None) -> Draft:
+        person = self._facts.person(card.token) if card is not None else None
+        if person is not None and card is not None and card.truncated and person.home != self._facts.org:
+            person = None
+        return Draft(Kind.EXIT, self._facts.branch, tap.device, {}, srid=person.srid if person is not None else None)
 
     def _entry(self, tap: _Tap, verdict: _Verdict) -> Draft:
         assert verdict.home is not None
@@ -351,6 +372,12 @@ def _told(told: dict[str, Any]) -> _Verdict | None:
     if not codes or (allowed and not known):
         return None
     return _Verdict(allowed, codes, srid if known else None, home if known else None, kept)
+
+
+def _held(error: CardError, read: CardRead) -> bool:
+    """Whether somebody held a real card there, though it stands for nobody: also one of another length than the profile reads."""
+    enough = error.code != "CARD_BITS" or _LEAST_BITS <= read.bits <= len(read.raw) * 8
+    return error.code in _NOBODYS_CARD and enough
 
 
 def _code(error: BaseException | None) -> str:

@@ -180,6 +180,19 @@ class Facts:
         """The item's open loan, own later events included; None where this edge knows of none."""
         return open_loan(self._replica.item(key.owner, key.item_no), self._overlay.owns(key))
 
+    def should_be_secured(self, key: ItemKey) -> bool | None:
+        """What the ledger says of an item's security: unsecured while it is on loan.
+
+        None where this edge knows nothing of it, or where an own event about it is not durable yet: no tag is written by that.
+        """
+        owns = self._overlay.owns(key)
+        if any(not own.durable for own in owns):
+            return None
+        if owns:
+            return owns[-1].status is not ItemStatus.ON_LOAN
+        row = self._replica.item(key.owner, key.item_no)
+        return None if row is None else row.status is not ItemStatus.ON_LOAN
+
     def lent(self, key: ItemKey, srid: str, at: int, within_ms: int) -> int | None:
         """Until when this reader was lent this item at about ``at``, whether it came back since or not; None where it was not."""
         row = self._replica.item(key.owner, key.item_no)

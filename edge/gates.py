@@ -11,7 +11,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from drivers.base import CardRead, DeviceEvent, Gate, PadTag
+from drivers.base import CardRead, DeviceEvent, Gate
 from edge.cards import CardError, profile_of
 from edge.counters import Counters
 from edge.devices import FACE, Devices
@@ -19,8 +19,7 @@ from edge.easgate import GateAlarms
 from edge.entrance import OPEN_TENTHS, CardSource, Entrance, GateSettings
 from edge.passages import Passages
 from edge.selfservice.shown import ROLE as KIOSK
-from edge.tagmap import TagItem
-from protocols.iso28560 import DEFAULT_AFI
+from protocols.iso28560 import DEFAULT_AFI, AfiPair
 
 if TYPE_CHECKING:
     from edge.agent import Agent
@@ -39,16 +38,27 @@ class OptionError(ValueError):
 
 
 class Gates:
-    """Wires the branch's devices to the entrance, passages, counters and alarms, and runs what runs by time."""
+    """Wires the branch's devices to the entrance, passages, counters and alarms, and runs what runs by time.
+
+    ``pair``: the AFIs of the branch's pads, which its security gates go by unless their own options say otherwise.
+    """
 
     def __init__(
-        self, devices: Devices, entrance: Entrance, passages: Passages, counters: Counters, alarms: GateAlarms
+        self,
+        devices: Devices,
+        entrance: Entrance,
+        passages: Passages,
+        counters: Counters,
+        alarms: GateAlarms,
+        *,
+        pair: AfiPair = DEFAULT_AFI,
     ) -> None:
         self.devices = devices
         self.passages = passages
         self.counters = counters
         self.alarms = alarms
         self._entrance = entrance
+        self._pair = pair
         self._task: asyncio.Task[None] | None = None
         for device in tuple(devices.drivers):
             try:
@@ -78,7 +88,8 @@ class Gates:
         elif gate is not None:
             self._gate(device, gate, options)
         if self.devices.security_gate(device) is not None:
-            self.alarms.add(device, database_alarm=_flag(options, "database_alarm"))
+            pair = _pair(options, self._pair)
+            self.alarms.add(device, database_alarm=_flag(options, "database_alarm"), pair=pair)
         if "PeopleCounted" in events:
             compared = str(options.get("compared_with", ""))
             if compared and self.devices.gate(compared) is None:
@@ -126,21 +137,25 @@ class Gates:
         await self.alarms.close()
         self.counters.close()
 
+    async def finish(self) -> None:
+        """Tell what the devices told while they were being stopped; after they have, before the outbox closes."""
+        await self._entrance.close()
+        await self.alarms.close()
+        self.counters.finish()
+
 
 def gates_of(agent: Agent) -> Gates:
     """The doors of an agent's branch, over what it already has."""
-
-    def recognise(tag: PadTag) -> TagItem:
-        return agent.tags.map.read(tag, DEFAULT_AFI)
-
     counters = Counters(
         agent.outbox, agent.metrics, branch=agent.config.branch, now=agent.clock.now, zone=agent.zone,
         on_fact=agent.devices.fact, execute=agent.devices.execute,
     )  # fmt: skip
     alarms = GateAlarms(
-        agent.desk, recognise, agent.outbox, agent.metrics, now=agent.clock.now, on_fact=agent.devices.fact
+        agent.desk, agent.tags.map.read, agent.outbox, agent.metrics, now=agent.clock.now, on_fact=agent.devices.fact
     )
-    return Gates(agent.devices, agent.entrance, agent.passages, counters, alarms)
+    first = agent.tags.kiosk or next(iter(agent.tags.pads.values()), None)
+    pair = first.pair if first is not None else DEFAULT_AFI
+    return Gates(agent.devices, agent.entrance, agent.passages, counters, alarms, pair=pair)
 
 
 def _flag(options: Mapping[str, Any], name: str) -> bool:
@@ -148,6 +163,13 @@ def _flag(options: Mapping[str, Any], name: str) -> bool:
     if not isinstance(value, bool):
         raise OptionError("BAD_OPTION", f"{name} is true or false")
     return value
+
+
+def _pair(options: Mapping[str, Any], usual: AfiPair) -> AfiPair:
+    secured, on_loan = options.get("afi_secured", usual.secured), options.get("afi_on_loan", usual.on_loan)
+    if any(type(afi) is not int or not 0 <= afi <= 0xFF for afi in (secured, on_loan)) or secured == on_loan:
+        raise OptionError("BAD_OPTION", "afi_secured and afi_on_loan are two different numbers of 0 to 255")
+    return AfiPair(secured, on_loan)
 
 
 def _way(options: Mapping[str, Any], name: str) -> str:

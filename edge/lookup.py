@@ -35,6 +35,14 @@ class ItemView:
     recalled: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LoanId:
+    """One loan of an item: whose, and since when (ms UTC). It stays the same while the loan goes on, whatever the hub knows of it."""
+
+    srid: str
+    t_out: int
+
+
 def is_number(text: str) -> bool:
     """Whether a text can be an item's number at all."""
     return 0 < len(text) <= MAX_NUMBER
@@ -132,6 +140,15 @@ class Lookup:
         """Whether an item that is on hold lies ready, as far as this edge knows."""
         facts = self._facts.item(key)
         return facts is not None and facts.status is ItemStatus.HOLD_SHELF
+
+    def should_be_secured(self, key: ItemKey) -> bool | None:
+        """What the ledger says of an item's security; None where it knows nothing, or its last word is not durable yet."""
+        return self._facts.should_be_secured(key)
+
+    def loan_of(self, key: ItemKey) -> LoanId | None:
+        """Which loan of the item is open, as far as this edge knows; None where none is, or nobody here knows whose."""
+        loan = self._facts.loan(key)
+        return LoanId(loan.srid, loan.t_out) if loan is not None and loan.srid is not None else None
 
     def on_loan(self, key: ItemKey | None) -> bool:
         """Whether the item is on loan as far as this edge knows."""

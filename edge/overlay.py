@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from bisect import insort
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,19 +47,34 @@ class Own:
     renews: bool = False
     terms: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def durable(self) -> bool:
+        """Whether it is on the disk: nothing is promised, and no tag switched, by one that is not."""
+        return self.place != ("", 0)
+
 
 @dataclass(slots=True)
 class House:
-    """Who is inside one branch, by own ENTRY and EXIT events. Every answer is a kept count: a tap walks through no list."""
+    """Who is inside one branch, by own ENTRY and EXIT events. Every answer is a kept count: a tap walks through no list.
+
+    Of somebody seen to leave whom no card names, the oldest visit is taken for theirs until a card says otherwise.
+    """
 
     partners: int = 0
-    _inside: dict[str, tuple[int, bool]] = field(default_factory=dict)  # srid -> (since ms, partner), oldest first
+    # srid -> (since ms, partner), oldest first; those taken for gone are all older than those inside.
+    _inside: OrderedDict[str, tuple[int, bool]] = field(default_factory=OrderedDict)
+    _gone: OrderedDict[str, tuple[int, bool]] = field(default_factory=OrderedDict)
     _entries: deque[int] = field(default_factory=deque)  # instants of partner entries, oldest first
     _day: tuple[int, int] = (0, 0)  # a day's start and the partner entries since
 
     def enter(self, srid: str, at: int, partner: bool) -> None:
         """A reader came in; a second entry without an exit starts a new visit."""
-        self.leave(srid)
+        if self._gone.pop(srid, None) is None and self._out(srid) and self._gone:
+            # It was this reader whom nobody named: the visit that was taken for theirs goes on.
+            other, visit = self._gone.popitem()
+            self._inside[other] = visit
+            self._inside.move_to_end(other, last=False)
+            self.partners += visit[1]
         self._inside[srid] = (at, partner)
         if partner:
             self.partners += 1
@@ -68,9 +83,23 @@ class House:
 
     def leave(self, srid: str | None) -> None:
         """A reader went out; an unknown one changes nothing."""
-        was = self._inside.pop(srid, None) if srid is not None else None
+        if srid is not None and self._gone.pop(srid, None) is not None:
+            self.somebody_left()  # whoever went before was another
+        elif srid is not None:
+            self._out(srid)
+
+    def somebody_left(self) -> None:
+        """Somebody was seen to go out, and no card says who; with nobody inside it changes nothing."""
+        if self._inside:
+            srid, visit = next(iter(self._inside.items()))
+            self._out(srid)
+            self._gone[srid] = visit
+
+    def _out(self, srid: str) -> bool:
+        was = self._inside.pop(srid, None)
         if was is not None and was[1]:
             self.partners -= 1
+        return was is not None
 
     def holds(self, srid: str) -> bool:
         """Whether this reader is inside."""
@@ -78,11 +107,15 @@ class House:
 
     def occupancy(self, now: int) -> int:
         """Persons inside; visits older than a visit may be are closed first."""
-        while self._inside:
-            srid, (since, _) = next(iter(self._inside.items()))
-            if since > now - VISIT_MS:
-                break
-            self.leave(srid)
+        for visits in (self._gone, self._inside):
+            while visits:
+                srid, (since, _) = next(iter(visits.items()))
+                if since > now - VISIT_MS:
+                    break
+                if visits is self._gone:
+                    del self._gone[srid]
+                else:
+                    self._out(srid)
         return len(self._inside)
 
     def partner_entries(self, day_start: int) -> int:
@@ -211,7 +244,9 @@ class Overlay:
             self._remove(*self._order.popleft())
 
     def _visit(self, kind: Kind, branch: str, data: dict[str, Any], srid: str | None, at: int) -> None:
-        if kind is Kind.EXIT:
+        if kind is Kind.EXIT and srid is None and data.get("passage") == "confirmed":
+            self.house(branch).somebody_left()
+        elif kind is Kind.EXIT:
             self.house(branch).leave(srid)
         elif srid is not None:
             self.house(branch).enter(srid, at, data["class"] == "partner")

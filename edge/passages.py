@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from consortium.events import Kind
 from drivers.base import DeviceEvent, DoorAlarm, Passage
 from edge.metrics import Metrics
 from edge.outbox import Draft, Outbox
@@ -57,16 +58,19 @@ class _Door:
 class Passages:
     """The passages of one branch's gates. ``mono_ns`` is the clock that `Passage.t_mono_ns` is read from."""
 
-    def __init__(self, outbox: Outbox, metrics: Metrics, *, mono_ns: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(
+        self, outbox: Outbox, metrics: Metrics, *, branch: str, mono_ns: Callable[[], int] = time.monotonic_ns
+    ) -> None:
         self._outbox = outbox
         self._metrics = metrics
+        self._branch = branch
         self._mono_ns = mono_ns
         self._doors: dict[str, _Door] = {}
         self._listeners: list[Told] = []
         self._inside = [0, 0]  # persons expected in, and the partner readers among them
 
     def add(self, device: str, *, confirms: bool, free_exit: bool = False) -> None:
-        """Serve a gate; ``free_exit``: the way out needs no card, so that nobody who leaves went through unasked."""
+        """Serve a gate; ``free_exit``: the way out needs no card, and whoever goes out is an EXIT of nobody's name."""
         self._doors[device] = _Door(confirms, free_exit)
 
     def listen(self, told: Told) -> None:
@@ -109,10 +113,10 @@ class Passages:
                 return
 
     def failed(self, opening: Opening) -> None:
-        """The gate did not open after all: nobody is expected any more."""
+        """The gate did not open after all: nobody is expected in any more. Whoever wanted out is written as gone, as anywhere."""
         door = self._doors[opening.device]
         if opening in door.expected:
-            self._end(door, opening, "not_opened")
+            self._end(door, opening, "assumed" if opening.direction == "OUT" else "not_opened")
 
     # --- from the devices ---
 
@@ -128,11 +132,13 @@ class Passages:
         if door is None:
             return
         way = event.direction
-        opening = next((one for one in door.expected if way in ("", one.direction)), None)
+        # The newest: who stands in the gate is who tapped last; an older opening is of somebody who stepped back.
+        opening = next((one for one in reversed(door.expected) if way in ("", one.direction)), None)
         if opening is not None:
             self._end(door, opening, "confirmed")
             return
         if way == "OUT" and door.free_exit:
+            self._outbox.append_nowait(Draft(Kind.EXIT, self._branch, event.device, {"passage": "confirmed"}))
             self._tell(event.device, way, "free")
         elif door.expected:
             self._tell(event.device, way, "wrong_way")

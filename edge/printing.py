@@ -20,8 +20,9 @@ from edge.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-PRINT_TIMEOUT_S = 22.0
-"""A driver gives up by itself before that (10 s for its turn, 10 s to print): this only bounds one that does not."""
+PRINT_TIMEOUT_S = 45.0
+"""A driver gives up by itself before that (10 s for its turn, 10 s to print and the time of a slow wire): this only bounds one
+that does not."""
 
 OFFER_S = 120.0
 """Seconds in which a receipt can be asked for; then whoever stands there may be somebody else."""

@@ -14,7 +14,7 @@ from consortium.mastership import BY_THE_ILS
 from consortium.record import record
 from edge.answers import Answer, Happened, ItemRef, Transaction
 from edge.ils.port import Said
-from edge.lookup import is_number
+from edge.lookup import LoanId, is_number
 from edge.outbox import Draft
 from edge.writing import OFFLINE, Writing, plain_route, refusal
 
@@ -33,13 +33,15 @@ class HowReturned:
     """What is special about a return.
 
     ``happened``: a kiosk took it while off line; ``credit_ms``: since when it lay in a drop box, UTC, for fees alone; ``flags`` go into
-    the event; ``can_hand_back``: the machine can still give the item back.
+    the event; ``can_hand_back``: the machine can still give the item back. ``loan``: it undoes this loan and no other; where another
+    one is open, or none, nothing is done.
     """
 
     happened: Happened | None = None
     credit_ms: int | None = None
     flags: tuple[str, ...] = ()
     can_hand_back: bool = False
+    loan: LoanId | None = None
 
 
 _AS_USUAL = HowReturned()
@@ -60,6 +62,8 @@ class Returning(Writing):
 
     async def _take_back(self, ref: ItemRef, device: str, memo: Transaction | None, how: HowReturned) -> Answer:
         key = self.key_of(ref)
+        if how.loan is not None and (key is None or self.loan_of(key) != how.loan):
+            return refusal(ref, "RETURN_NO_LOAN")
         said = await self._ask_ils(key, how)
         now = self.now()
         title = (self._facts.title(key) if key is not None else "") or (said.title if said is not None else "")

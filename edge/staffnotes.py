@@ -20,7 +20,8 @@ class StaffNote:
     """One thing to look at.
 
     ``code``: TAG_NOT_SWITCHED (its time ran out), LEFT_ON_PAD (a loan undone because the item was left there), PARTS_MISSING (returned
-    without all its parts), NOT_RETURNED (a drop could not take it). ``at`` ms UTC; ``uids`` the tags concerned; ``detail`` for people.
+    without all its parts), NOT_RETURNED (a drop could not take it), DROP_FAILS (a drop takes nothing, or not one item). ``at`` ms UTC;
+    ``uids`` the tags concerned; ``detail`` for people.
     """
 
     id: str
@@ -65,7 +66,7 @@ class StaffNotes:
         self, code: str, device: str, *, key: ItemKey | None = None, uids: tuple[str, ...] = (), detail: str = ""
     ) -> None:
         """Note something; where it cannot be written it stands in memory."""
-        about = str(key) if key is not None else ",".join(uids)
+        about = str(key) if key is not None else ",".join(uids) or device
         note = StaffNote(f"{code}:{about}"[:200], code, self._now(), device, key, uids, detail[:200])
         self._notes.pop(note.id, None)
         self._notes[note.id] = note
@@ -85,9 +86,9 @@ class StaffNotes:
         await self._store.drop("flag", note_id)
         return True
 
-    async def settle(self, code: str, key: ItemKey) -> None:
-        """What was to look at came right by itself."""
-        note_id = f"{code}:{key}"[:200]
+    async def settle(self, code: str, about: ItemKey | str) -> None:
+        """What was to look at came right by itself: of an item, or of a device."""
+        note_id = f"{code}:{about}"[:200]
         if note_id in self._notes:
             try:
                 await self.done(note_id)

@@ -14,13 +14,15 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from consortium.identity import ItemKey
 
 __all__ = ["LEARNED_MOST", "Kept", "TagStore", "TagStoreError"]
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 Kept = Literal["repair", "flag", "written", "drop"]
 
@@ -95,6 +97,16 @@ class TagStore:
         found = self._read("SELECT id, at, body FROM kept WHERE list = ? ORDER BY at, id", (kept,))
         return [(str(row[0]), int(row[1]), dict(json.loads(row[2]))) for row in found]
 
+    async def newest(self, kept: Kept, limit: int) -> list[tuple[str, int, dict[str, Any]]]:
+        """The newest rows of a list, newest first, read on the file's own thread. Raises TagStoreError."""
+        sql = "SELECT id, at, body FROM kept WHERE list = ? ORDER BY at DESC, id DESC LIMIT ?"
+
+        def read(conn: sqlite3.Connection) -> list[tuple[str, int, dict[str, Any]]]:
+            found = conn.execute(sql, (kept, limit)).fetchall()
+            return [(str(row[0]), int(row[1]), dict(json.loads(row[2]))) for row in found]
+
+        return await self._on_thread(read, "read")
+
     async def put(self, kept: Kept, row_id: str, at: int, body: dict[str, Any]) -> None:
         """Write a row, durably; the oldest beyond MOST go. Raises TagStoreError."""
         text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
@@ -148,11 +160,7 @@ class TagStore:
             raise TagStoreError(f"{self._path.name} cannot be read") from error
 
     async def _write(self, act: Callable[[sqlite3.Connection], object]) -> None:
-        conn = self._conn
-        if conn is None:
-            raise TagStoreError("the file of tags is closed")
-
-        def write() -> None:
+        def write(conn: sqlite3.Connection) -> None:
             conn.execute("BEGIN IMMEDIATE")
             try:
                 act(conn)
@@ -162,11 +170,17 @@ class TagStore:
                     conn.execute("ROLLBACK")
                 raise
 
+        await self._on_thread(write, "written")
+
+    async def _on_thread(self, work: Callable[[sqlite3.Connection], T], what: str) -> T:
+        conn = self._conn
+        if conn is None:
+            raise TagStoreError("the file of tags is closed")
         try:
             # Shielded: who waits may be cancelled, what is being written ends.
-            await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, write))
+            return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, work, conn))
         except sqlite3.Error as error:
-            raise TagStoreError(f"{self._path.name} cannot be written") from error
+            raise TagStoreError(f"{self._path.name} cannot be {what}") from error
 
 
 def _count(conn: sqlite3.Connection) -> int:

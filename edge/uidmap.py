@@ -22,6 +22,9 @@ BUILD_TIMEOUT_S = 300.0
 LOOK_S = 60.0
 """How often the CSV file is looked at."""
 
+AGAIN_S = 3_600.0
+"""A file that could not be used is tried again after so long though it did not change: the fault may have been this machine's."""
+
 
 class UidMap:
     """The list, if there is one. ``source`` the CSV file or None, ``folder`` where the built file lies."""
@@ -31,6 +34,8 @@ class UidMap:
         self._built = folder / "uids.db"
         self._conn: sqlite3.Connection | None = None
         self._state: tuple[int, int] | None = None
+        self._failed: tuple[tuple[int, int], float] | None = None
+        """The file that could not be used, and when it is tried again, by the loop's clock."""
         self._told = ""
         self.facts: dict[str, int] = {}
         """Rows used, rows that were no row, chips with two items."""
@@ -57,7 +62,10 @@ class UidMap:
             await asyncio.sleep(LOOK_S)
 
     async def refresh(self) -> bool:
-        """Build anew where the CSV file is another than the one used; gives whether it was. What is wrong with it is logged once."""
+        """Build anew where the CSV file is another than the one used; gives whether it was.
+
+        What is wrong with a file is logged once, and the same file is not tried again for `AGAIN_S`.
+        """
         assert self._source is not None
         try:
             stat = self._source.stat()
@@ -65,8 +73,9 @@ class UidMap:
             self._say(f"{self._source.name} cannot be read: {error.strerror}")
             return False
         state = (stat.st_mtime_ns, stat.st_size)
-        if state == self._state:
+        if state == self._state or self._failed_lately(state):
             return False
+        self._failed = (state, asyncio.get_running_loop().time() + AGAIN_S)
         new = self._built.with_suffix(".new")
         try:
             await run(
@@ -79,21 +88,31 @@ class UidMap:
             new.unlink(missing_ok=True)
             self._say(f"{self._source.name} is not used: {error}")
             return False
-        self._use()
+        if not self._use():
+            return False
+        self._failed, self._told = None, ""
         log.info("chips known by %s: %s", self._source.name, self.facts)
         return True
 
-    def _use(self) -> None:
+    def _failed_lately(self, state: tuple[int, int]) -> bool:
+        return (
+            self._failed is not None
+            and self._failed[0] == state
+            and asyncio.get_running_loop().time() < self._failed[1]
+        )
+
+    def _use(self) -> bool:
         try:
             conn = sqlite3.connect(f"file:{self._built}?mode=ro&immutable=1", uri=True)
             rows = dict(conn.execute("SELECT name, value FROM facts").fetchall())
         except sqlite3.Error:
             self._say(f"{self._built.name} cannot be read and is built anew")
-            return
+            return False
         self.close()
         self._conn = conn
         self._state = (int(rows.pop("mtime", 0)), int(rows.pop("size", 0)))
         self.facts = {name: int(value) for name, value in rows.items()}
+        return True
 
     def _say(self, what: str) -> None:
         if what != self._told:

@@ -71,6 +71,12 @@ class Writing(Lookup):
                 await stack.enter_async_context(lock)
             yield
 
+    @asynccontextmanager
+    async def held(self, key: ItemKey) -> AsyncIterator[None]:
+        """Meanwhile nobody lends, renews or takes back the item here."""
+        async with self._locked([str(key)]):
+            yield
+
     def _release(self, name: str) -> None:
         lock, users = self._locks[name]
         if users == 1:

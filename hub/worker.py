@@ -118,6 +118,7 @@ class HubWorker:
         self.spread = Spread(
             self.store, self.identity, self.policy, config.data / "replica", clock, watermark_s=config.watermark_s
         )
+        await self.spread.complete()
         self.ingest = Ingest(
             self.store, self.identity, self.policy, self.nodes, self.spread, self.feed, self.reservations, self.metrics,
             clock, node=config.node,

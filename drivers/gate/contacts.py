@@ -16,6 +16,8 @@ __all__ = ["CONTACT_OPTIONS", "ContactSettings", "Contacts", "contact_settings",
 
 GRACE_NS = 3_000_000_000
 """A door opened so long after the end of a pulse still belongs to it: people are slow."""
+FIRST_LOOK_NS = 2_000_000_000
+"""A device that reports only changes tells its state at the start within so long, if it does at all."""
 CONTACT_OPTIONS = frozenset(
     {
         "passage_in",
@@ -110,18 +112,30 @@ class _Contact:
 
 
 class Contacts:
-    """The inputs of one device; feed it every look, or every report, and emit what it gives."""
+    """The inputs of one device; feed it every look, or every report, and emit what it gives.
 
-    def __init__(self, device: str, settings: ContactSettings) -> None:
+    The first look is no edge. ``only_changes``: the device is never asked and need not tell its state at the start; a first report
+    that comes later than `FIRST_LOOK_NS` after `linked` came because something happened, so what is active in it, and was not told
+    so before, is an edge.
+    """
+
+    def __init__(self, device: str, settings: ContactSettings, *, only_changes: bool = False) -> None:
         self._device = device
+        self._only_changes = only_changes
+        self._linked_ns: int | None = None
         self._set = settings
         self._contacts: dict[int, _Contact] = {}
         self._authorised_ns = 0
         self._door_since_ns: int | None = None
         self._held_told = False
 
+    def linked(self, now_ns: int) -> None:
+        """The device is there: what it reports from now on is how it stands."""
+        self._linked_ns = now_ns
+
     def forget(self) -> None:
         """The link was lost: what changes before the next look is no edge, and nobody went through because of it."""
+        self._linked_ns = None
         for contact in self._contacts.values():
             contact.seen = contact.stable = None
 
@@ -142,6 +156,7 @@ class Contacts:
     def take(self, states: Sequence[bool], now_ns: int) -> list[DeviceEvent]:
         """Take the contacts as they are (closed = True); gives the events of whatever became stable or due."""
         events: list[DeviceEvent] = []
+        late = self._only_changes and self._linked_ns is not None and now_ns - self._linked_ns > FIRST_LOOK_NS
         for number, closed in enumerate(states):
             contact = self._contacts.setdefault(number, _Contact())
             active = bool(closed) != (number in self._set.inverted)
@@ -150,24 +165,25 @@ class Contacts:
             first = contact.stable is None
             if active != contact.stable and (first or now_ns - contact.since_ns >= self._set.debounce_ms * 1_000_000):
                 contact.stable = active
-                events += self._changed(number, contact, now_ns, first=first)
+                edge = not first or (late and active and contact.told is not True)
+                events += self._changed(number, contact, now_ns, edge=edge)
         return events + self._held(now_ns)
 
-    def _changed(self, number: int, contact: _Contact, now_ns: int, *, first: bool) -> list[DeviceEvent]:
+    def _changed(self, number: int, contact: _Contact, now_ns: int, *, edge: bool) -> list[DeviceEvent]:
         active = bool(contact.stable)
         events: list[DeviceEvent] = []
         if contact.told != active:
             contact.told = active
             events.append(InputChanged(self._device, number, active, now_ns))
+            if number == self._set.fire and active:
+                events.append(DoorAlarm(self._device, "FIRE", "", now_ns))
         way = self._set.passages.get(number)
-        if way is not None and not first and active != self._set.falling:
+        if way is not None and edge and active != self._set.falling:
             events.append(Passage(self._device, way, contact.since_ns))
-        if number == self._set.fire and active:
-            events.append(DoorAlarm(self._device, "FIRE", "", now_ns))
         if number == self._set.door:
             self._door_since_ns = now_ns if active else None
             self._held_told = False
-            if active and not first and now_ns > self._authorised_ns:
+            if active and edge and now_ns > self._authorised_ns:
                 events.append(DoorAlarm(self._device, "FORCED_OPEN", "", now_ns))
         return events
 

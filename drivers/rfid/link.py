@@ -13,9 +13,13 @@ from typing import Literal, Protocol
 from drivers.base import Fact, PadTag, Security
 from protocols.iso28560.image import TagImage
 
-__all__ = ["Refusal", "Seen", "TagLink", "TagRefused"]
+__all__ = ["FOREIGN_TAG", "PartOfField", "Refusal", "Seen", "TagLink", "TagRefused"]
 
 Refusal = Literal["NO_TAG", "WRITE_ERROR", "LOCKED", "TOO_SMALL"]
+
+
+FOREIGN_TAG = "FOREIGN_TAG"
+"""Reason code: a tag of another kind lies there, and what the RFID reader told behind it cannot be read."""
 
 
 class TagRefused(Exception):
@@ -41,6 +45,17 @@ class Seen:
     sure: bool = False
 
 
+class PartOfField(dict[str, Seen]):
+    """An inventory that may lack tags: what is in it lies there, what is not in it may lie there too, so nothing has left by it.
+
+    ``reason`` is "" (the air was noisy), or `FOREIGN_TAG`.
+    """
+
+    def __init__(self, found: Mapping[str, Seen], reason: str = "") -> None:
+        super().__init__(found)
+        self.reason = reason
+
+
 class TagLink(Protocol):
     """One open line. Every method raises `DeviceOffline` where the RFID reader does not answer, `PortError` where the port is lost.
 
@@ -58,7 +73,10 @@ class TagLink(Protocol):
         """First contact: give facts about the device (firmware, type, temperature where given)."""
 
     async def inventory(self) -> Mapping[str, Seen]:
-        """Every tag in the field by UID; a field too noisy to say is `TagRefused`, and the next look will tell."""
+        """Every tag in the field by UID; `PartOfField` where tags may be missing.
+
+        A field too noisy to say anything is `TagRefused`: nothing is believed to have left by it, and the next look will tell.
+        """
 
     async def read(self, wanted: Sequence[Seen], known: Mapping[str, PadTag]) -> Mapping[str, PadTag]:
         """Content and security of these tags; those that left are missing. ``known`` holds content read lately, which may be

@@ -30,9 +30,9 @@ from drivers.base import (
     TagWrite,
 )
 from drivers.port import Parity, Port, open_port, parse_url
-from drivers.rfid.link import Seen, TagLink, TagRefused
-from drivers.rfid.securing import Writing, holds_image, with_security, write_security
-from drivers.rfid.sightings import ContentCache, Sightings
+from drivers.rfid.link import FOREIGN_TAG, PartOfField, Seen, TagLink, TagRefused
+from drivers.rfid.securing import Writing, with_security, write_security, write_whole
+from drivers.rfid.sightings import ContentCache, Sightings, Unreadable, bare_tag, is_hf
 
 __all__ = ["PollingPad"]
 
@@ -45,6 +45,10 @@ FILL_AT_ONCE = 4
 """Tags whose security is asked for between two looks, where the inventory did not tell it."""
 PAD_EVENTS = frozenset({"TagsOnPad", "DeviceState"})
 PAD_COMMANDS = frozenset({"read", "secure", "restore", "write_tag"})
+NOISE_S = 1.0
+"""How long a fresh reading waits for a look that the air did not spoil."""
+READ_LOOKS = 3
+"""Looks of a fresh reading where none of them tells the whole field."""
 _WINDOW, _NOISY = 40, 5
 
 
@@ -89,6 +93,9 @@ class PollingPad:
         self._facts: dict[str, Fact] = {}
         self._sightings = Sightings()
         self._cache = ContentCache()
+        self._unread = Unreadable(self._poll_s)
+        self._spoilt = False
+        self._hidden_by = ""
         self._tags: tuple[PadTag, ...] = ()
         self._unasked: set[str] = set()
         self._filled = False
@@ -142,6 +149,8 @@ class PollingPad:
                 self._totals[name] = self._totals.get(name, 0) + count
             self._link = None
         self._sightings.forget()
+        self._unread.keep(())
+        self._hidden_by = ""
         self._errors.clear()
         if self._tags:  # nobody knows what lies there now
             self._show(())
@@ -159,7 +168,7 @@ class PollingPad:
                 errors = link.errors
                 settling, changed = await self._look(link)
                 await self.attend(link)
-                self._judge(link.errors > errors)
+                self._judge(self._spoilt or link.errors > errors)
             if not changed and not settling:  # a stack that is still being laid down is looked at first
                 changed = await self._fill(link)
             if changed:
@@ -175,39 +184,58 @@ class PollingPad:
         self._errors.append(erred)
         if sum(self._errors) >= _NOISY:
             self._tell("degraded", "NOISY_LINE")
-        elif not any(self._errors):
+        elif self._hidden_by:
+            self._tell("degraded", self._hidden_by)
+        elif not any(self._errors) or self._state[1] == FOREIGN_TAG:
             self._tell("online", "OK")
 
     async def _look(self, link: TagLink) -> tuple[bool, bool]:
         """Take one look; gives whether the picture is still settling and whether it changed."""
-        found = await self._inventory(link)
-        settling = self._sightings.take(found, {uid for uid, seen in found.items() if seen.sure})
+        look = await self._inventory(link)
+        self._spoilt = look is None
+        found = PartOfField({}) if look is None else look
         now = asyncio.get_running_loop().time()
+        sure = {uid for uid, seen in found.items() if seen.sure}
+        part = isinstance(found, PartOfField)
+        settling = (self._sightings.take_part if part else self._sightings.take)(found, sure, now=now)
+        self._hidden_by = found.reason if isinstance(found, PartOfField) else ""
+        self._unread.keep(self._sightings.stable)
         self._cache.touch(found, now)
         shown = {tag.uid: tag for tag in self._tags}
-        known = {uid: tag for uid, tag in shown.items() if not _rewritten(tag, found.get(uid))}
+        known = {
+            uid: tag
+            for uid, tag in shown.items()
+            if not _rewritten(tag, found.get(uid)) and not self._unread.is_bare(uid)
+        }
         told = {
             uid: seen.tag for uid, seen in found.items()
             if seen.tag is not None and uid in self._sightings.stable and uid not in known
         }  # fmt: skip
-        new = [uid for uid in self._sightings.stable if uid in found and uid not in known and uid not in told]
+        new = [
+            uid for uid in self._sightings.stable
+            if uid in found and uid not in known and uid not in told and self._unread.is_due(uid, now)
+        ]  # fmt: skip
         read = await self._read(link, [found[uid] for uid in sorted(new)])
+        self._unread.forget(read)
+        failed = [uid for uid in new if uid not in read]
+        self._unread.note(failed, now)
+        bare = {uid: bare_tag(found[uid]) for uid in failed if self._unread.is_bare(uid) and is_hf(uid)}
         self._unasked |= {uid for uid, tag in told.items() if _security_unknown(tag)}
         for tag in told.values():
             self._cache.put(tag, now)
-        current = {**shown, **known, **told, **read}
+        current = {**bare, **shown, **known, **told, **read}
         tags = tuple(current[uid] for uid in sorted(self._sightings.stable) if uid in current)
-        settling = settling or len(read) < len(new)
+        settling = settling or any(not self._unread.is_bare(uid) for uid in failed)
         if tags == self._tags:
             return settling, False
         self._show(tags)
         return settling, True
 
-    async def _inventory(self, link: TagLink) -> Mapping[str, Seen]:
+    async def _inventory(self, link: TagLink) -> Mapping[str, Seen] | None:
         try:
             found = await link.inventory()
-        except TagRefused:  # the air was noisy: the next look will tell
-            return {}
+        except TagRefused:  # the air was noisy: what lies there is not known, and the next look will tell
+            return None
         self._heard()
         return found
 
@@ -241,22 +269,41 @@ class PollingPad:
         return True
 
     async def read(self) -> tuple[PadTag, ...]:
-        """Take a fresh inventory now, with all security read from the tags; raises `DeviceOffline`.
+        """Take a fresh inventory now, with all security read from the tags.
 
-        A tag that only one of two looks sees is taken as present, as long as it can be read.
+        A tag that only one of two looks sees is taken as present, as long as it can be read. Raises `DeviceOffline`, with
+        FIELD_NOISY where the pad answers and the air lets no look through: an empty pad is claimed of no field that was not seen.
         """
         async with self._one_at_a_time:
             link = self.require_link()
-            found = dict(await self._inventory(link))
-            if frozenset(found) != self._sightings.stable:
-                found.update(await self._inventory(link))
+            found = await self._fresh(link)
             whole = {uid: seen.tag for uid, seen in found.items() if seen.tag and not _security_unknown(seen.tag)}
             for seen in found.values():
                 if seen.tag is not None:
                     self._cache.put(seen.tag, asyncio.get_running_loop().time())
             read = await self._read(link, [found[uid] for uid in sorted(found) if uid not in whole])
-            tags = {**whole, **read}
+            bare = {uid: bare_tag(seen) for uid, seen in found.items() if self._unread.is_bare(uid) and is_hf(uid)}
+            tags = {**bare, **whole, **read}
             return tuple(tags[uid] for uid in sorted(tags))
+
+    async def _fresh(self, link: TagLink) -> dict[str, Seen]:
+        """Look until one look tells the whole field and, where it is not what was believed, another one agreed or added."""
+        loop = asyncio.get_running_loop()
+        found: dict[str, Seen] = {}
+        looks, give_up_at = 0, loop.time() + NOISE_S
+        while looks < READ_LOOKS and loop.time() < give_up_at:
+            look = await self._inventory(link)
+            if look is not None:
+                looks += 1
+                found.update(look)
+            if look is None or isinstance(look, PartOfField):
+                await asyncio.sleep(SETTLE_S)
+            elif looks > 1 or frozenset(found) == self._sightings.stable:
+                return found
+        if not looks:
+            raise DeviceOffline("FIELD_NOISY", "the pad cannot tell what lies on it: the air is noisy")
+        # what was believed to lie there is asked as well: what answers is there
+        return {**{uid: Seen(uid) for uid in self._sightings.stable}, **found}
 
     async def secure(self, uid: str, secured: bool) -> SecurityWrite:
         """Switch a tag's security by the site's pair and read it back; up to three attempts, then say what stands on the tag."""
@@ -291,33 +338,32 @@ class PollingPad:
     async def write_tag(self, uid: str, image: TagImage) -> TagWrite:
         """Write a whole tag, security last, and read it back; failures are in the answer.
 
-        A tag pulled away midway has its old security still: it is written last. What was told of the tag is told anew.
+        A tag pulled away midway has its old security still: it is written last. What was told of the tag is told anew; after a
+        failure it is not shown until it was seen and read again.
         """
-        reason = "NO_TAG"
         async with self._one_at_a_time:
             self._totals["tag_writes"] += 1
+            tag, reason = None, "OFFLINE"
             try:
-                link = self.require_link()
-                for _ in range(WRITE_TRIES):
-                    try:
-                        await link.write_image(uid, image)
-                        tag = await link.read_whole(uid)
-                    except TagRefused as refused:
-                        reason = refused.reason
-                        if reason in ("TOO_SMALL", "LOCKED"):
-                            break
-                        continue
-                    if holds_image(tag, image):
-                        self._rewrote(tag)
-                        return TagWrite(uid, True)
-                    reason = "NOT_VERIFIED"
-                self._cache.forget(uid)
+                tag, reason = await write_whole(self.require_link(), uid, image, WRITE_TRIES)
             except DeviceOffline:
-                self._cache.forget(uid)
-                return TagWrite(uid, False, "OFFLINE")
-        return TagWrite(uid, False, reason)
+                pass
+            finally:
+                if tag is None:
+                    self._doubt(uid)
+            if tag is not None:
+                self._rewrote(tag)
+            return TagWrite(uid, tag is not None, reason)
+
+    def _doubt(self, uid: str) -> None:
+        """Nobody knows what stands on this tag now: what was told of it is taken back."""
+        self._cache.forget(uid)
+        self._sightings.drop(uid)
+        if any(tag.uid == uid for tag in self._tags):
+            self._show(tuple(tag for tag in self._tags if tag.uid != uid))
 
     def _rewrote(self, tag: PadTag) -> None:
+        self._unread.forget((tag.uid,))
         self._cache.put(tag, asyncio.get_running_loop().time())
         if any(shown.uid == tag.uid for shown in self._tags):
             self._show(tuple(tag if shown.uid == tag.uid else shown for shown in self._tags))

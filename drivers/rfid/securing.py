@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from drivers.base import PadTag, Security, SecurityWrite, TagImage
-from drivers.rfid.link import TagLink, TagRefused
+from drivers.rfid.link import Refusal, TagLink, TagRefused
 
-__all__ = ["Writing", "holds_image", "with_security", "write_security"]
+__all__ = ["Writing", "holds_image", "with_security", "write_security", "write_whole"]
 
 _PARTS = (("afi", "AFI"), ("eas", "EAS"), ("epc", "EPC"))
 _HOPELESS = frozenset({"LOCKED", "TOO_SMALL"})
@@ -23,15 +23,32 @@ class Writing:
     before: Security = field(default_factory=Security)
     wanted: Security | None = None
 
+    def learn(self, now: Security, want: Callable[[Security], Security]) -> None:
+        """Take a state as read from the tag: what is wanted of it grows by every part that shows itself only now.
+
+        A part that was not wanted was not written either, so what it shows is the state before. Raises `TagRefused`.
+        """
+        wanted = want(now)
+        if self.wanted is None:
+            self.wanted, self.before = wanted, now
+            return
+        unwritten = [part for part, _ in _PARTS if getattr(self.wanted, part) is None]
+        self.wanted = _filled(self.wanted, wanted, unwritten)
+        self.before = _filled(self.before, now, [part for part in unwritten if getattr(self.before, part) is None])
+
     def offline(self) -> SecurityWrite:
         """Say that the line was lost."""
         return self.told(Security(), "OFFLINE")
 
     def told(self, after: Security, reason: str) -> SecurityWrite:
-        """Say what stands on the tag; nothing missing of what was wanted is success, whatever happened on the way."""
-        failed = missing(self.wanted, after) if self.wanted is not None else ()
-        ok = self.wanted is not None and not failed
-        return SecurityWrite(self.uid, self.before, after, ok, "" if ok else reason, failed)
+        """Say what stands on the tag; nothing missing of what was wanted is success, whatever happened on the way.
+
+        Nothing wanted is no success: a tag that showed no part of its security was not switched.
+        """
+        wanted = self.wanted if self.wanted is not None else Security()
+        failed = missing(wanted, after)
+        ok = wanted != Security() and not failed
+        return SecurityWrite(self.uid, self.before, after, ok, "" if ok else reason or "NOT_VERIFIED", failed)
 
 
 def missing(wanted: Security, now: Security) -> tuple[str, ...]:
@@ -51,31 +68,87 @@ async def write_security(
     Raises `DeviceOffline`; everything the tag did not do is in the answer.
     """
     uid, reason = writing.uid, "NO_TAG"
+    hopeless: set[str] = set()
+    alone = False
     for _ in range(tries):
         try:
             now = await link.security(uid)
-            if writing.wanted is None:
-                writing.before = now
-                writing.wanted = want(now)
-            if todo := missing(writing.wanted, now):
-                await link.write_security(uid, _only(writing.wanted, todo))
+            writing.learn(now, want)
+            todo = [name for name in _missing(writing, now) if name not in hopeless]
+            if not todo and hopeless:
+                break  # every part that is still missing can never be written
+            refusal = await _write_parts(link, writing, todo, hopeless, alone=alone)
+            if refusal is not None:
+                reason, alone = refusal, alone or refusal in _HOPELESS
+                if hopeless.issuperset(todo):
+                    break
+                continue
+            if todo:
                 now = await link.security(uid)
+                writing.learn(now, want)
         except TagRefused as refused:
             reason = refused.reason
             if reason in _HOPELESS:
                 break
             continue
-        if not missing(writing.wanted, now):
+        if not _missing(writing, now):
             return writing.told(now, "")
-        reason = "NOT_VERIFIED"
+        reason = "LOCKED" if hopeless else "NOT_VERIFIED"
     after = Security()
     with contextlib.suppress(TagRefused):
         after = await link.security(uid)
+        writing.learn(after, want)
     return writing.told(after, reason)
 
 
-def _only(wanted: Security, names: tuple[str, ...]) -> Security:
+async def _write_parts(
+    link: TagLink, writing: Writing, names: Sequence[str], hopeless: set[str], *, alone: bool
+) -> Refusal | None:
+    """Write these parts, together or each ``alone`` so that a refusal says which; gives the first refusal.
+
+    A part that was refused alone and can never be written is added to ``hopeless``; parts after it are tried all the same.
+    """
+    assert writing.wanted is not None
+    first: Refusal | None = None
+    for some in [[name] for name in names] if alone else [list(names)] if names else []:
+        try:
+            await link.write_security(writing.uid, _only(writing.wanted, some))
+        except TagRefused as refused:
+            first = first or refused.reason
+            if refused.reason in _HOPELESS and len(some) == 1:
+                hopeless.update(some)
+    return first
+
+
+def _missing(writing: Writing, now: Security) -> tuple[str, ...]:
+    return missing(writing.wanted, now) if writing.wanted is not None else ()
+
+
+def _filled(first: Security, then: Security, parts: Sequence[str]) -> Security:
+    """``first`` with these parts taken from ``then``."""
+    return replace(first, **{part: getattr(then, part) for part in parts})
+
+
+def _only(wanted: Security, names: Sequence[str]) -> Security:
     return Security(**{part: getattr(wanted, part) for part, name in _PARTS if name in names})
+
+
+async def write_whole(link: TagLink, uid: str, image: TagImage, tries: int) -> tuple[PadTag | None, str]:
+    """Write a whole tag and read it back; gives the tag as it stands there, or None and the reason. Raises `DeviceOffline`."""
+    reason = "NO_TAG"
+    for _ in range(tries):
+        try:
+            await link.write_image(uid, image)
+            tag = await link.read_whole(uid)
+        except TagRefused as refused:
+            reason = refused.reason
+            if reason in _HOPELESS:
+                break
+            continue
+        if holds_image(tag, image):
+            return tag, ""
+        reason = "NOT_VERIFIED"
+    return None, reason
 
 
 def with_security(link: TagLink, tag: PadTag, now: Security) -> PadTag:

@@ -22,7 +22,7 @@ from starlette.responses import Response
 
 from edge.gatepages.board import GateBoard, PressRefused
 from edge.gatepages.texts import ACCESS, CODES, TEXTS
-from edge.kiosk.routes import NotFromHere, own_origin
+from edge.kiosk.routes import NotFromHere, same_origin
 from edge.trace.access import Access, NotForYou
 
 __all__ = ["COOKIE", "GatePages", "mount_gates"]
@@ -120,7 +120,7 @@ def _router(pages: GatePages) -> APIRouter:
             raise _NotStaff("RATE_LIMITED", 503)
         return StreamingResponse(_stream(pages), media_type="text/event-stream", headers=_HEADERS)
 
-    @routes.post("/api/press", dependencies=[Depends(own_origin)])
+    @routes.post("/api/press", dependencies=[Depends(same_origin)])
     async def press(body: PressBody) -> JSONResponse:
         await pages.board.press(body.device, body.command)
         return JSONResponse({"code": "OK"}, headers=_HEADERS)

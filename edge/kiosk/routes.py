@@ -25,6 +25,8 @@ from starlette.responses import Response
 from edge.kiosk.texts import TEXTS
 from edge.printing import Receipts
 from edge.selfservice.pad import IDLE_S, WARN_S, KioskRefusal, PadKiosk
+from edge.selfservice.signin import SHOW_AGAIN
+from edge.trace.access import FORWARDED, is_loopback
 
 HERE = Path(__file__).parent
 KEEPALIVE_S = 10.0
@@ -89,6 +91,14 @@ def own_origin(request: Request) -> None:
     """
     if not _is_address(urlsplit(f"//{request.headers.get('host', '')}").hostname or ""):
         raise NotFromHere("FOREIGN_ORIGIN", 403)
+    same_origin(request)
+
+
+def same_origin(request: Request) -> None:
+    """Let pass only JSON from a page of the host that was asked, whatever its name. Raises NotFromHere.
+
+    Enough where a token guards the page, or `Access` its host: a name that was pointed here has no session.
+    """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind != "application/json":
         raise NotFromHere("NOT_JSON", 415)
@@ -97,6 +107,12 @@ def own_origin(request: Request) -> None:
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
         raise NotFromHere("FOREIGN_ORIGIN", 403)
+
+
+def own_machine(request: Request) -> bool:
+    """Whether this machine itself asks, and no proxy for somebody else."""
+    peer = request.client.host if request.client is not None else ""
+    return is_loopback(peer) and not any(name in request.headers for name in FORWARDED)
 
 
 def _is_address(host: str) -> bool:
@@ -137,19 +153,23 @@ def kiosk_router(
         return HTMLResponse(html, headers=headers)
 
     @router.get("/api/pad")
-    async def pad() -> dict[str, Any]:
-        return kiosk.view()
+    async def pad(request: Request) -> dict[str, Any]:
+        return _view(kiosk, own_machine(request))
 
     @router.get("/api/stream")
-    async def stream() -> Response:
+    async def stream(request: Request) -> Response:
         if len(kiosk.changes.streams) >= MAX_STREAMS:
             return JSONResponse({"code": "RATE_LIMITED"}, status_code=503, headers={"Retry-After": "5"})
         return StreamingResponse(
-            _stream(kiosk, stopping), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+            _stream(kiosk, stopping, own_machine(request)),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store"},
         )
 
     @api.post("/identify")
-    async def identify(body: IdentifyBody) -> dict[str, Any]:
+    async def identify(request: Request, body: IdentifyBody) -> dict[str, Any]:
+        if body.shown and not own_machine(request):
+            raise KioskRefusal(SHOW_AGAIN, body.lang, 403)
         return await kiosk.identify(
             body.number, body.card, body.pin.get_secret_value(), body.lang, shown=body.shown
         )  # fmt: skip
@@ -203,11 +223,17 @@ def mount_kiosk(app: Any, router: APIRouter) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
 
 
-async def _stream(kiosk: PadKiosk, stopping: asyncio.Event) -> AsyncIterator[str]:
+def _view(kiosk: PadKiosk, here: bool) -> dict[str, Any]:
+    """What the page shows; the name of a shown card signs its reader in, so only a page on this machine hears it."""
+    view = kiosk.view()
+    return view if here else {**view, "shown": None}
+
+
+async def _stream(kiosk: PadKiosk, stopping: asyncio.Event, here: bool) -> AsyncIterator[str]:
     woken = asyncio.Event()
     kiosk.changes.streams.add(woken)
     try:
-        yield f"retry: 1000\nevent: state\ndata: {_json(kiosk.view())}\n\n"
+        yield f"retry: 1000\nevent: state\ndata: {_json(_view(kiosk, here))}\n\n"
         while not stopping.is_set():
             try:
                 async with asyncio.timeout(KEEPALIVE_S):
@@ -216,7 +242,7 @@ async def _stream(kiosk: PadKiosk, stopping: asyncio.Event) -> AsyncIterator[str
                 yield ": still here\n\n"
                 continue
             woken.clear()
-            yield f"event: state\ndata: {_json(kiosk.view())}\n\n"
+            yield f"event: state\ndata: {_json(_view(kiosk, here))}\n\n"
     finally:
         kiosk.changes.streams.discard(woken)
 

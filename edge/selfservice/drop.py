@@ -36,7 +36,10 @@ GONE_S = 2.0
 """A placement ends when its tag was not seen for so long; a pad whose line just came back has not looked yet."""
 
 AGAIN_S = 5.0
-"""Between tries to take an item back that could not be recorded."""
+"""Between tries to take an item back that could not be recorded, or that something went wrong with."""
+
+FAULTS_TOLD = 3
+"""After so many faults one after the other staff are told that the drop does not work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,11 @@ class DropBox:
         self._others: set[str] = set()
         self._gone: dict[ItemKey | str, float] = {}
         self._number = 0
+        self._at: ItemKey | None = None
+        """What is being taken: where that fails, the others come first at the next try."""
+        self._hard: Counter[ItemKey] = Counter()
+        self.faults = 0
+        """Rounds that failed one after the other."""
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.changed: Callable[[], None] = lambda: None
@@ -146,7 +154,28 @@ class DropBox:
             except TimeoutError:
                 pass  # something waits for another try
             self._woken.clear()
-            pause_s = await self._round()
+            try:
+                pause_s = await self._round()
+                await self._sound()
+            except Exception:  # the outer edge of this task: nothing may end the drop
+                pause_s = AGAIN_S
+                await self._failed()
+
+    async def _failed(self) -> None:
+        """A round failed: it is logged and counted, tried again soon, and told to staff where it goes on."""
+        self.faults += 1
+        log.exception("drop %s: taking items failed, tried again in %.0f s", self.device, AGAIN_S)
+        self._metrics.transactions.labels(self._metrics.library, self.device, "return", "FAULT").inc()
+        if self._at is not None:
+            self._hard[self._at] += 1
+        if self.faults == FAULTS_TOLD:
+            about = f"{self._at.owner}:{self._at.item_no}" if self._at is not None else ""
+            await self._notes.add("DROP_FAILS", self.device, detail=about)
+
+    async def _sound(self) -> None:
+        """A round went well: what was told to staff came right."""
+        self.faults = 0
+        await self._notes.settle("DROP_FAILS", self.device)
 
     async def _round(self) -> float | None:
         """Take what is new; gives after how many seconds to look again though nothing changed."""
@@ -155,12 +184,16 @@ class DropBox:
             if tag.key is None and tag.uid not in self._others:
                 self._others.add(tag.uid)
                 await self._keep(None, "", tag.code, exception=tag.code)
-        for key, stack in self._tags.sets().items():
+        sets = self._tags.sets()
+        self._hard = Counter({key: n for key, n in self._hard.items() if key in sets})
+        for key, stack in sorted(sets.items(), key=lambda each: self._hard[each[0]]):
+            self._at = key
             if key not in self._placed:
                 if not await self._take(await self._settled(key, stack)):
                     again = AGAIN_S
             elif stack.complete:
                 await self._completed(key)
+        self._at = None
         return min((pause for pause in (again, self._end_placements()) if pause is not None), default=None)
 
     def _end_placements(self) -> float | None:

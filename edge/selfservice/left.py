@@ -9,6 +9,7 @@ from consortium.identity import ItemKey
 from drivers.base import DeviceOffline
 from edge.answers import Answer, ItemRef
 from edge.desk import Desk, HowReturned
+from edge.selfservice.session import Lent
 from edge.selfservice.sets import ItemSet
 from edge.selfservice.tags import PadTags
 from edge.staffnotes import StaffNotes
@@ -30,15 +31,20 @@ class LeftOnPad:
         self._desk = desk
         self._notes = notes
 
-    def behind(self, lent: Mapping[ItemKey, ItemSet]) -> dict[ItemKey, ItemSet]:
-        """Of what was lent, the items whose tags are not finished and all lie there still."""
+    def behind(self, lent: Mapping[ItemKey, Lent]) -> dict[ItemKey, Lent]:
+        """Of what was lent, the items whose tags are not finished and all lie there still, and that nobody returned meanwhile."""
         waits = set(self._tags.put_back)
-        return {key: stack for key, stack in lent.items() if key in waits and self._still_here(stack)}
+        return {
+            key: each
+            for key, each in lent.items()
+            if key in waits and self._still_here(each.stack) and self._desk.loan_of(key) == each.loan
+        }
 
-    async def undo(self, left: Mapping[ItemKey, ItemSet]) -> list[Answer]:
+    async def undo(self, left: Mapping[ItemKey, Lent]) -> list[Answer]:
         """Undo those loans: first that is durable, then the tags take back exactly what stood on them before.
 
-        Only what a fresh look finds there still: a pad that does not answer proves nothing, and then the loan stands.
+        Only these very loans, for the item may be another reader's by now, and only what a fresh look finds there still: a pad that
+        does not answer proves nothing, and then the loan stands.
         """
         try:
             await self._tags.fresh()
@@ -46,15 +52,15 @@ class LeftOnPad:
             return []
         answers = []
         for key in left:
-            stack = self.behind({key: left[key]}).get(key)
-            if stack is None:
+            each = self.behind({key: left[key]}).get(key)
+            if each is None:
                 continue  # mended, or taken, while this waited
-            how = HowReturned(flags=(CANCELS_CHECKOUT,))
+            how = HowReturned(flags=(CANCELS_CHECKOUT,), loan=each.loan)
             answer = await self._desk.give_back(ItemRef(key.owner, key.item_no), self._tags.device, how=how)
             answers.append(answer)
             if answer.ok:
-                await self._tags.undo(key, stack.tags)
-                uids = tuple(tag.uid for tag in stack.tags)
+                await self._tags.undo(key, each.stack.tags)
+                uids = tuple(tag.uid for tag in each.stack.tags)
                 await self._notes.add("LEFT_ON_PAD", self._tags.device, key=key, uids=uids)
         return answers
 

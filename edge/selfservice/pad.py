@@ -26,7 +26,7 @@ from edge.outbox import OutboxError
 from edge.selfservice.account import summary_of
 from edge.selfservice.identify import Identifier
 from edge.selfservice.left import LeftOnPad, note_missing, parts_of
-from edge.selfservice.session import KioskRefusal, KioskSession, SessionState, Step
+from edge.selfservice.session import KioskRefusal, KioskSession, Lent, SessionState, Step
 from edge.selfservice.sets import INCOMPLETE, ItemSet
 from edge.selfservice.shown import ShownHere
 from edge.selfservice.signin import SignIn
@@ -172,8 +172,7 @@ class PadKiosk:
         """
         reader = await self._sign_in.reader(number, card, shown, pin, lang)
         self._sweep()
-        while len(self._sessions) >= MAX_SESSIONS:
-            del self._sessions[next(iter(self._sessions))]
+        self._make_room(lang)
         session = KioskSession(secrets.token_urlsafe(18), reader, lang, self._mono())
         self._sessions[session.id] = session
         self._shown.forget()
@@ -183,9 +182,15 @@ class PadKiosk:
         now = self._mono()
         for session in list(self._sessions.values()):
             if session.state is not SessionState.WORKING and now - session.seen > IDLE_S + WARN_S:
-                session.move(Step.END)
-                del self._sessions[session.id]
-                self._leave(session)
+                self._end(session)
+
+    def _make_room(self, lang: str) -> None:
+        """End the oldest sessions beyond MAX_SESSIONS, never one at work."""
+        while len(self._sessions) >= MAX_SESSIONS:
+            oldest = next((each for each in self._sessions.values() if each.state is not SessionState.WORKING), None)
+            if oldest is None:
+                raise KioskRefusal("RATE_LIMITED", lang, 503)
+            self._end(oldest)
 
     def _session(self, session_id: str, lang: str) -> KioskSession:
         self._sweep()
@@ -197,13 +202,19 @@ class PadKiosk:
         return session
 
     def end(self, session_id: str) -> None:
-        """Sign out; a session that is unknown or ended is no error. Work under way goes on to its end.
+        """Sign out; a session that is unknown or ended is no error. Work under way goes on, and the session ends with it.
 
         What was shown meanwhile was not for whoever comes next.
         """
         self._shown.forget()
-        session = self._sessions.pop(session_id, None)
-        if session is not None and session.state is SessionState.SIGNED_IN:
+        session = self._sessions.get(session_id)
+        if session is not None:
+            self._end(session)
+
+    def _end(self, session: KioskSession) -> None:
+        self._sessions.pop(session.id, None)
+        session.ending = session.state is SessionState.WORKING
+        if session.state is SessionState.SIGNED_IN:
             session.move(Step.END)
             self._leave(session)
 
@@ -218,7 +229,7 @@ class PadKiosk:
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    async def _undo(self, left: dict[ItemKey, ItemSet]) -> None:
+    async def _undo(self, left: dict[ItemKey, Lent]) -> None:
         async with self._one_stack:
             for answer in await self._left.undo(left):
                 self._count("undo", answer)
@@ -261,11 +272,17 @@ class PadKiosk:
         """Lend everything on the pad to the session's reader. Raises KioskRefusal."""
         session = self._session(session_id, lang)
         session.move(Step.BEGIN)
+        return await self._finish(self._work(session, lang))
+
+    async def _work(self, session: KioskSession, lang: str) -> dict[str, Any]:
+        """Lend; the session goes on, or ends, when that is done, also where the page that asked is gone."""
         try:
-            return await self._finish(self._lend(session, lang))
+            return await self._lend(session, lang)
         finally:
             session.move(Step.FINISH)
             session.seen = self._mono()
+            if session.ending:
+                self._end(session)
 
     async def _finish(self, work: Awaitable[T]) -> T:
         """Work that has begun goes on to its end, also when the page that asked for it is gone."""
@@ -290,6 +307,7 @@ class PadKiosk:
             started = time.perf_counter()
             whole = [key for key, stack in stacks.items() if stack.complete]
             refs = [ItemRef(key.owner, key.item_no) for key in whole]
+            before = {key: self._desk.loan_of(key) for key in whole}
             answers = dict(zip(whole, await self._desk.borrow(session.reader, refs, self.device), strict=True))
             self._metrics.latency["kiosk_checkout"].add((time.perf_counter() - started) * 1000)
             items = []
@@ -299,8 +317,10 @@ class PadKiosk:
                     items.append({**self._plain(key), **parts_of(stack), **self._incomplete(lang), "unsecured": False})
                     continue
                 self._count("borrow", answer)
-                if answer.ok:
-                    session.lent[key] = stack
+                loan = self._desk.loan_of(key)
+                # One that goes on from before is not this session's to undo.
+                if answer.ok and loan is not None and loan.srid == session.reader.srid and loan != before[key]:
+                    session.lent[key] = Lent(stack, loan)
                 unsecured = answer.ok and await self._tags.set_secured(key, False, stack.tags)
                 items.append(
                     {**self._plain(key), **parts_of(stack), **self._verdict(answer, lang), "unsecured": unsecured}
@@ -322,6 +342,9 @@ class PadKiosk:
                 except OutboxError:
                     answer = Answer(key.owner, key.item_no, Outcome.REFER, ("OUT_OF_SERVICE",))
                 self._count("return", answer)
+                if answer.ok:
+                    for session in self._sessions.values():
+                        session.lent.pop(key, None)
                 secured = answer.ok and await self._tags.set_secured(key, True, stack.tags)
                 if answer.ok and not stack.complete:
                     await note_missing(self._notes, self.device, stack)

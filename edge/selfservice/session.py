@@ -9,6 +9,7 @@ from consortium.identity import ItemKey
 from consortium.reasons import text
 from edge.answers import Identified
 from edge.kiosk.texts import own_text
+from edge.lookup import LoanId
 from edge.selfservice.sets import ItemSet
 
 
@@ -46,6 +47,14 @@ class KioskRefusal(Exception):
         self.status = status
 
 
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """An item lent in a session: the tags that lay there, and which loan it is."""
+
+    stack: ItemSet
+    loan: LoanId
+
+
 @dataclass(slots=True)
 class KioskSession:
     """One reader's session; ``seen`` on the monotonic clock, in seconds."""
@@ -55,8 +64,10 @@ class KioskSession:
     lang: str
     seen: float
     state: SessionState = SessionState.SIGNED_IN
-    lent: dict[ItemKey, ItemSet] = field(default_factory=dict)
-    """What was lent in this session, with the tags that lay there."""
+    lent: dict[ItemKey, Lent] = field(default_factory=dict)
+    """What was lent in this session and has not come back."""
+    ending: bool = False
+    """The reader is done while work goes on: the session ends with that work."""
 
     def move(self, step: Step) -> None:
         """Take a step of TRANSITIONS; raises KioskRefusal SESSION_ENDED or SESSION_BUSY."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, replace
 
 from consortium.events import Kind
@@ -23,7 +23,7 @@ from edge.tagmap import TagItem, TagMap
 from protocols.iso28560 import AfiPair
 from protocols.iso28560.uhf import TOGGLE, secured_of
 
-__all__ = ["PadTags", "TagItem"]
+__all__ = ["PadTags", "Righted", "TagItem"]
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +43,20 @@ class _Wish:
     restore: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Righted:
+    """What the ledger said of an item (None: nothing), whether its tags say so, and whether they had to be written for it."""
+
+    secured: bool | None
+    done: bool | None
+    wrote: bool = False
+
+
 class PadTags:
-    """The tags on one pad; ``repairs`` is the branch's queue, shared by its pads."""
+    """The tags on one pad; ``repairs`` is the branch's queue, shared by its pads.
+
+    ``ledger`` says whether an item's tags have to be secured, None where it does not know, or not durably.
+    """
 
     def __init__(
         self,
@@ -58,6 +70,7 @@ class PadTags:
         outbox: Outbox,
         metrics: Metrics,
         now: Callable[[], int],
+        ledger: Callable[[ItemKey], bool | None],
     ) -> None:
         self.device = device
         self.pad = pad
@@ -72,6 +85,7 @@ class PadTags:
         self._outbox = outbox
         self._metrics = metrics
         self._now = now
+        self._ledger = ledger
         self._writing = asyncio.Lock()
         self._mending: asyncio.Task[None] | None = None
         self._seen = asyncio.Event()
@@ -157,6 +171,25 @@ class PadTags:
         """
         async with self._writing:
             return await self._write(key, _Wish(secured), tags)
+
+    async def set_by_ledger(self, key: ItemKey, tags: Iterable[TagItem] = ()) -> Righted:
+        """Write what the ledger says of an item now, once this pad is free to write; what it does not know is left alone.
+
+        Call while the item is held at the desk, so that nothing happens to it before the tag is written.
+        """
+        async with self._writing:
+            should = self._ledger(key)
+            if should is None:
+                return Righted(None, None)
+            if self.secured(key) is should and self._repairs.get(key) is None:
+                return Righted(should, True)
+            return Righted(should, await self._write(key, _Wish(should), tags), wrote=True)
+
+    @contextlib.asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Meanwhile nobody else writes on this pad."""
+        async with self._writing:
+            yield
 
     async def undo(self, key: ItemKey, tags: Iterable[TagItem] = ()) -> bool:
         """Put back exactly what stood on an item's tags before they were unsecured; what was not read then is secured.
@@ -261,7 +294,10 @@ class PadTags:
             for entry in self._waiting_here():
                 async with self._writing:
                     now = self._repairs.get(entry.key)  # a return meanwhile may want the contrary, or it is done
-                    if now is not None and self._can_help(now):
+                    if now is not None and self._ledger(now.key) is (not now.secured):
+                        # Another branch, a machine without a pad or an ILS had the item since: nobody wants that any more.
+                        await self._repairs.end(now.key)
+                    elif now is not None and self._can_help(now):
                         await self._write(now.key, _Wish(now.secured, now.restore))
 
     def _can_help(self, entry: Repair) -> bool:

@@ -20,7 +20,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from edge.kiosk.routes import own_origin
+from edge.kiosk.routes import same_origin
 from edge.station.station import Order, Station, StationRefusal
 from edge.station.texts import ACCESS, FINDINGS, TEXTS
 from edge.trace.access import Access, NotForYou
@@ -123,7 +123,7 @@ def _router(pages: StationPages) -> APIRouter:
 
     open_routes = APIRouter(prefix="/station")
     routes = APIRouter(prefix="/station", dependencies=[Depends(staff)])
-    writes = APIRouter(prefix="/station/api", dependencies=[Depends(staff), Depends(own_origin)])
+    writes = APIRouter(prefix="/station/api", dependencies=[Depends(staff), Depends(same_origin)])
 
     def page(name: str, status: int = 200, **more: Any) -> HTMLResponse:
         called = pages.names()
@@ -158,7 +158,7 @@ def _router(pages: StationPages) -> APIRouter:
 
     @routes.get("/api/written")
     async def written(limit: Annotated[int, Query(ge=1, le=1_000)] = 100) -> JSONResponse:
-        return JSONResponse({"written": station.written(limit)}, headers=_HEADERS)
+        return JSONResponse({"written": await station.written(limit)}, headers=_HEADERS)
 
     @routes.get("/api/stream")
     async def stream(pad: Annotated[str, Query(max_length=64)] = "") -> Response:

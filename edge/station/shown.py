@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from consortium.facts import ItemStatus
 from consortium.identity import ItemKey
 from drivers.base import PadTag
 from edge.desk import Desk
@@ -13,13 +12,7 @@ from edge.selfservice.sets import ItemSet
 from edge.selfservice.tags import PadTags
 from edge.tagmap import UID_SAYS_OTHERWISE, TagItem, TagMap
 
-__all__ = ["should_be_secured", "shown_stack"]
-
-
-def should_be_secured(desk: Desk, key: ItemKey) -> bool | None:
-    """What the ledger says of an item's security: unsecured while it is on loan; None where this edge knows nothing of it."""
-    known = desk.known_item(key)
-    return None if known is None else known.facts.status is not ItemStatus.ON_LOAN
+__all__ = ["shown_stack"]
 
 
 def shown_stack(pad: PadTags, desk: Desk, tagmap: TagMap, owns: Callable[[str], bool]) -> list[dict[str, Any]]:
@@ -61,7 +54,7 @@ def _shown(
         "afi": f"{tag.afi:02X}" if tag is not None and tag.afi is not None else None,
         "eas": tag.eas if tag is not None else None,
         "secured": item.secured,
-        "should_be": should_be_secured(desk, key) if key is not None else None,
+        "should_be": desk.should_be_secured(key) if key is not None else None,
         "divergences": list(item.divergences),
         "chip_item": [chip[0].owner, chip[0].item_no] if chip is not None else None,
         "findings": _findings(item, stack, desk, owns),
@@ -73,10 +66,10 @@ def _findings(item: TagItem, stack: ItemSet | None, desk: Desk, owns: Callable[[
     if key is None or stack is None:
         return []
     found = []
-    should = should_be_secured(desk, key)
-    if should is None and key.owner == desk.org:
+    should, known = desk.should_be_secured(key), desk.known_item(key) is not None
+    if not known and key.owner == desk.org:
         found.append("NOT_IN_REPLICA")
-    if should is None and key.owner != desk.org and owns(key.item_no):
+    if not known and key.owner != desk.org and owns(key.item_no):
         found.append("OWNER_SUSPECT")
     if item.secured is None:
         found.append("SECURITY_UNCLEAR")

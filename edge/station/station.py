@@ -11,9 +11,9 @@ from drivers.base import DeviceOffline, Encoder
 from edge.desk import Desk
 from edge.selfservice.drop import DropBox
 from edge.selfservice.repairs import RepairQueue
-from edge.selfservice.tags import PadTags
+from edge.selfservice.tags import PadTags, Righted
 from edge.staffnotes import StaffNotes
-from edge.station.shown import should_be_secured, shown_stack
+from edge.station.shown import shown_stack
 from edge.station.writing import Order, StationRefusal, TagWriting
 from edge.tagmap import TagMap
 from edge.tags_config import TagsConfig
@@ -140,7 +140,10 @@ class Station(TagWriting):
     # --- security ---
 
     async def repair(self, name: str) -> dict[str, Any]:
-        """Set the security of the whole stack as the ledger says; items it does not know are left alone. Raises StationRefusal."""
+        """Set the security of the whole stack as the ledger says. Raises StationRefusal.
+
+        Items that it does not know, or that somebody lends or returns just now, are left alone.
+        """
         pad = self._pad(name)
         try:
             keys = await pad.fresh()
@@ -148,15 +151,16 @@ class Station(TagWriting):
             raise StationRefusal("PAD_OFFLINE") from error
         items = []
         for key in keys:
-            should = should_be_secured(self._desk, key)
-            if should is None:
-                items.append({**self._named(key), "done": None})
-            elif pad.secured(key) is should and self._repairs.get(key) is None:
-                items.append({**self._named(key), "done": True, "secured": should})
-            else:
-                done = await pad.set_secured(key, should, pad.sets()[key].tags if key in pad.sets() else ())
-                await self._log("repair", pad.device, key, {"secured": should, "ok": done})
-                items.append({**self._named(key), "done": done, "secured": should})
+            stack = pad.sets().get(key)
+            try:
+                async with self.held(key):
+                    right = await pad.set_by_ledger(key, stack.tags if stack is not None else ())
+            except StationRefusal:  # whoever lends or returns it writes its tags
+                right = Righted(None, None)
+            if right.wrote:
+                await self._log("repair", pad.device, key, {"secured": right.secured, "ok": right.done})
+            said = {"secured": right.secured} if right.secured is not None else {}
+            items.append({**self._named(key), "done": right.done, **said})
         return {"items": items}
 
     # --- lists ---
@@ -179,10 +183,10 @@ class Station(TagWriting):
         except TagStoreError as error:
             raise StationRefusal("NOTHING_KEPT") from error
 
-    def written(self, limit: int) -> list[dict[str, Any]]:
+    async def written(self, limit: int) -> list[dict[str, Any]]:
         """What was written on tags lately, newest first. Raises StationRefusal."""
         try:
-            rows = self._store.rows("written")
+            rows = await self._store.newest("written", limit)
         except TagStoreError as error:
             raise StationRefusal("NOTHING_KEPT") from error
-        return [{"at": at, **body} for _, at, body in rows[: -limit - 1 : -1]]
+        return [{"at": at, **body} for _, at, body in rows]

@@ -82,6 +82,7 @@ _FINDINGS: tuple[tuple[str, str, str], ...] = (
     ("UID_SAYS_OTHERWISE", "芯片登记为另一文献", "The chip is known as another item"),
     ("TAG_NOT_SWITCHED", "防盗位未写成", "The tag did not take its state"),
     ("LEFT_ON_PAD", "读者未取走，借出已撤销", "Left on the pad: the loan was undone"),
+    ("DROP_FAILS", "还书箱出错，正在重试", "The drop fails; it is trying again"),
     ("ITEM_INCOMPLETE", "附件不全", "Parts are missing"),
     ("RETURN_SET_ASIDE", "已收存待核", "Set aside for checking"),
     ("OUT_OF_SERVICE", "未能记录，尚未归还", "Could not be recorded, not returned yet"),
@@ -118,6 +119,7 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
     "NO_SUCH_NOTE": (404, "没有这条记录", "There is no such note"),
     "NO_DROP": (404, "没有这个还书箱", "There is no such drop"),
     "RATE_LIMITED": (503, "请稍候", "Please wait"),
+    "ITEM_BUSY": (409, "此文献正在借还，请稍后再试", "The item is being lent or returned: try again in a moment"),
 }
 """Refusals: HTTP status, zh, en."""
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from consortium.events import Kind
 from consortium.identity import MAX_NUMBER, ItemKey
-from drivers.base import DeviceOffline, Encoder, PadTag, TagImage
+from drivers.base import DeviceOffline, Encoder, PadTag, TagImage, TagWrite
 from edge.answers import ItemRef
 from edge.desk import Desk
 from edge.selfservice.repairs import RepairQueue
 from edge.selfservice.tags import PadTags
-from edge.station.shown import should_be_secured
 from edge.station.texts import REFUSALS, refusal_text
 from edge.tagmap import TagItem, TagMap
 from edge.tags_config import TagsConfig
@@ -33,6 +33,9 @@ __all__ = ["Order", "StationRefusal", "TagWriting"]
 log = logging.getLogger(__name__)
 
 UHF_FORMATS: tuple[TagFormat, ...] = ("28560-4", "gaoxiao")
+BUSY_S = 2.0
+"""How long staff wait for a loan or return of the same item that is under way; a disk that hangs takes longer."""
+
 _MINISTRY_DIGITS = 5
 """A university's UHF tag names its owner by the five digits of the Ministry of Education; the alias table has them."""
 
@@ -112,21 +115,24 @@ class TagWriting:
             self._allow(found, key, order.replace)
             form = order.form or self._format(tag)
             _fits(form, tag)
-            secured = should_be_secured(self._desk, key) is not False
             content = TagContent(form, key.item_no, self._owner(key.owner, form), 1, order.parts, order.part)
-            try:
-                image = image_of(
-                    content,
-                    form,
-                    pair=pad.pair,
-                    secured=secured,
-                    capacity=len(tag.data),
-                    block_size=tag.block_size,
-                    tid=_tid(tag),
-                )
-            except LocalTagError as error:
-                raise StationRefusal("FORMAT_CANNOT_HOLD", why=str(error)) from error
-            await self._write(pad, encoder, tag, image, key, found, "encode", secured)
+            async with self.held(key):
+                async with pad.alone():
+                    secured = self._desk.should_be_secured(key) is not False
+                    try:
+                        image = image_of(
+                            content,
+                            form,
+                            pair=pad.pair,
+                            secured=secured,
+                            capacity=len(tag.data),
+                            block_size=tag.block_size,
+                            tid=_tid(tag),
+                        )
+                    except LocalTagError as error:
+                        raise StationRefusal("FORMAT_CANNOT_HOLD", why=str(error)) from error
+                    written = await encoder.write_tag(tag.uid, image)
+                await self._written(pad, tag, image, written, key, found, "encode", secured)
         return {**self._named(key), "uid": _uid_after(tag, image), "format": form, "secured": secured}
 
     def _key(self, order: Order) -> ItemKey:
@@ -195,24 +201,27 @@ class TagWriting:
                 raise StationRefusal("NO_ITEM")
             _fits(form, tag)
             key = found.key
-            should = should_be_secured(self._desk, key)
-            secured = should if should is not None else found.secured is not False
             content = replace(found.content, pii=key.item_no, owner=self._owner(key.owner, form))
-            try:
-                done = convert(
-                    content,
-                    form,
-                    pair=pad.pair,
-                    secured=secured,
-                    capacity=len(tag.data),
-                    block_size=tag.block_size,
-                    tid=_tid(tag),
-                )
-            except LocalTagError as error:
-                raise StationRefusal("FORMAT_CANNOT_HOLD", why=str(error)) from error
-            if not set(done.lost) <= set(confirmed):
-                raise StationRefusal("LOST_FIELDS", lost=list(done.lost))
-            await self._write(pad, encoder, tag, done.image, key, found, "convert", secured)
+            async with self.held(key):
+                async with pad.alone():
+                    should = self._desk.should_be_secured(key)
+                    secured = should if should is not None else found.secured is not False
+                    try:
+                        done = convert(
+                            content,
+                            form,
+                            pair=pad.pair,
+                            secured=secured,
+                            capacity=len(tag.data),
+                            block_size=tag.block_size,
+                            tid=_tid(tag),
+                        )
+                    except LocalTagError as error:
+                        raise StationRefusal("FORMAT_CANNOT_HOLD", why=str(error)) from error
+                    if not set(done.lost) <= set(confirmed):
+                        raise StationRefusal("LOST_FIELDS", lost=list(done.lost))
+                    written = await encoder.write_tag(tag.uid, done.image)
+                await self._written(pad, tag, done.image, written, key, found, "convert", secured)
         return {**self._named(key), "uid": _uid_after(tag, done.image), "format": form, "lost": list(done.lost)}
 
     # --- what encode and convert share ---
@@ -232,10 +241,20 @@ class TagWriting:
             raise StationRefusal("NO_TAG")
         return tag, self._tagmap.read(tag, pad.pair)
 
-    async def _write(
-        self, pad: PadTags, encoder: Encoder, tag: PadTag, image: TagImage, key: ItemKey, found: TagItem, what: str, secured: bool
+    @asynccontextmanager
+    async def held(self, key: ItemKey) -> AsyncIterator[None]:
+        """Nobody lends or returns the item meanwhile; raises StationRefusal ITEM_BUSY where somebody is at it longer than `BUSY_S`."""
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(BUSY_S):
+                    await stack.enter_async_context(self._desk.held(key))
+            except TimeoutError as error:
+                raise StationRefusal("ITEM_BUSY") from error
+            yield
+
+    async def _written(
+        self, pad: PadTags, tag: PadTag, image: TagImage, written: TagWrite, key: ItemKey, found: TagItem, what: str, secured: bool
     ) -> None:  # fmt: skip
-        written = await encoder.write_tag(tag.uid, image)
         reason = "" if written.ok else written.reason or "NOT_VERIFIED"
         data: dict[str, Any] = {"secured": int(secured), "ok": int(written.ok)}
         if reason:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Request
 
-__all__ = ["COOKIE", "LEAST_TOKEN", "Access", "NotForYou", "is_loopback"]
+__all__ = ["COOKIE", "FORWARDED", "LEAST_TOKEN", "Access", "NotForYou", "is_loopback"]
 
 COOKIE = "tongjie_trace"
 LEAST_TOKEN = 24
@@ -27,7 +27,8 @@ _SESSION_S = 8 * 3600.0
 _MOST_SESSIONS = 32
 _MOST_FAILURES = 10
 _FAILURES_S = 60.0
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
+FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
+"""Headers by which a proxy says that it asks for somebody else."""
 
 
 class NotForYou(Exception):
@@ -108,7 +109,7 @@ class Access:
         peer = request.client.host if request.client is not None else ""
         # A name may be another site's that was pointed here, and a proxy on this machine answers for others.
         asked = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
-        if not is_loopback(peer) or not is_loopback(asked) or any(name in request.headers for name in _FORWARDED):
+        if not is_loopback(peer) or not is_loopback(asked) or any(name in request.headers for name in FORWARDED):
             raise NotForYou("LOOPBACK_ONLY", 403)
 
     def _same(self, given: str) -> None:

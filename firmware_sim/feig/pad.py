@@ -171,6 +171,7 @@ class SimPad:
             return encode_status(self._address, frame.command, error.status, error.detail, frame.form), request
 
     def _act(self, request: Request) -> Reply:
+        self.work.check(request)
         match request:
             case ReadBufferRequest(sets=sets) | ReadBufferExtendedRequest(sets=sets):
                 if not self.scans:

@@ -16,7 +16,8 @@ class SimTag:
     """One tag; it keeps what is written to it.
 
     ``uid`` is 16 upper-case hex digits, ``dsfid`` and ``afi`` 0..255, ``blocks`` the user memory. ``eas`` is the chip
-    maker's security bit. A locked AFI, DSFID or block (``locked``, by number) can no longer be changed.
+    maker's security bit. A locked AFI, DSFID or block (``locked``, by number) can no longer be changed. ``leaves_after`` (None =
+    never): it is carried out of the field when so many more blocks were written to it.
     """
 
     uid: str
@@ -29,21 +30,32 @@ class SimTag:
     writes: int = 0
     dsfid_locked: bool = False
     locked: set[int] = field(default_factory=set)
+    block_size: int = BLOCK_SIZE
+    leaves_after: int | None = None
 
     def __post_init__(self) -> None:
         if len(self.uid) != 16 or not set(self.uid) <= set("0123456789ABCDEF"):
             raise ValueError("a tag's UID is 16 upper-case hex digits")
         if not (0 <= self.dsfid <= 0xFF and 0 <= self.afi <= 0xFF):
             raise ValueError("DSFID and AFI are one byte each")
-        if len(self.blocks) > 256 * BLOCK_SIZE:
-            raise ValueError("a tag holds at most 256 blocks")
-        missing = BLOCK_SIZE * BLOCK_COUNT - len(self.blocks)
-        self.blocks += bytes(max(missing, -len(self.blocks) % BLOCK_SIZE))
+        if not 1 <= self.block_size <= 32 or len(self.blocks) > 256 * self.block_size:
+            raise ValueError("a tag holds at most 256 blocks of 1 to 32 bytes")
+        missing = self.block_size * BLOCK_COUNT - len(self.blocks)
+        self.blocks += bytes(max(missing, -len(self.blocks) % self.block_size))
 
     @property
     def block_count(self) -> int:
         """Number of blocks."""
-        return len(self.blocks) // BLOCK_SIZE
+        return len(self.blocks) // self.block_size
+
+    def store(self, block: int, data: bytes) -> bool:
+        """Store one block; False where the tag left the field before."""
+        if self.leaves_after is not None:
+            if self.leaves_after <= 0:
+                return False
+            self.leaves_after -= 1
+        self.blocks[block * self.block_size : (block + 1) * self.block_size] = data
+        return True
 
 
 class TagStore:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from firmware_sim.faults import Faults
-from firmware_sim.feig.tags import BLOCK_SIZE, SimTag
+from firmware_sim.feig.tags import SimTag
 from protocols.feig import (
     DATA_FALSE,
     ISO15693_ERROR,
@@ -43,6 +43,8 @@ from protocols.feig import (
 )
 
 TAGS_PER_REPLY = 24
+BYTES_PER_READ = 128
+"""Most bytes of one reading (H20800, 7.1.3)."""
 _BLOCK_NOT_AVAILABLE, _BLOCK_LOCKED, _NOT_SUPPORTED = b"\x10", b"\x12", b"\x01"
 _NXP = "E004"
 _TR_TYPES = b"\x00\x08"
@@ -60,7 +62,10 @@ class TagWork:
         self.on_pad: dict[str, SimTag] = {}
         self.outputs: list[tuple[OutputChange, ...] | SetOutputsRequest] = []
         self.inputs = 0
+        self.others: list[bytes] = []
+        """Records of tags of other types that lie here, before all others in an inventory: TR-TYPE and what follows."""
         self._changed = 0
+        self._refusals: dict[type[Request], list[StatusError]] = {}
         self._custom = custom
         self._old = old
         self._rest: list[InventoryTag] = []
@@ -70,6 +75,15 @@ class TagWork:
         before = self.inputs
         self.inputs = self.inputs | 1 << number if active else self.inputs & ~(1 << number)
         self._changed |= (before ^ self.inputs) << 4
+
+    def refuse(self, kind: type[Request], status: int, detail: bytes = b"", *, times: int = 1) -> None:
+        """Answer the next ``times`` requests of this kind with ``status``, as a tag at the edge of the field makes a pad do."""
+        self._refusals[kind] = [StatusError(status, detail)] * times
+
+    def check(self, request: Request) -> None:
+        """Raise the refusal that stands for this kind of request, if one does."""
+        if waiting := self._refusals.get(type(request)):
+            raise waiting.pop()
 
     @functools.singledispatchmethod
     def act(self, request: Request) -> Reply:
@@ -93,32 +107,37 @@ class TagWork:
             if self._rest and self.faults.happens(self.faults.collide):
                 return InventoryReply(tuple(self._rest[: len(self._rest) // 2]), warning=True)
         now, self._rest = self._rest[:TAGS_PER_REPLY], self._rest[TAGS_PER_REPLY:]
-        return InventoryReply(tuple(now), more=bool(self._rest))
+        return InventoryReply(tuple(now), more=bool(self._rest), others=() if request.more else tuple(self.others))
 
     @act.register
     def _system(self, request: SystemInformationRequest) -> Reply:
         tag = self._find(request.uid)
-        return SystemInformationReply(tag.dsfid, tag.uid, tag.afi, tag.block_count, BLOCK_SIZE, tag.ic)
+        return SystemInformationReply(tag.dsfid, tag.uid, tag.afi, tag.block_count, tag.block_size, tag.ic)
 
     @act.register
     def _read(self, request: ReadBlocksRequest) -> Reply:
         tag = self._find(request.uid)
-        if not request.count:
+        size = tag.block_size
+        if not request.count or request.count * size > BYTES_PER_READ:
             raise StatusError(DATA_FALSE)
         if request.first + request.count > tag.block_count:
             raise StatusError(ISO15693_ERROR, _BLOCK_NOT_AVAILABLE)
-        at = [block * BLOCK_SIZE for block in range(request.first, request.first + request.count)]
-        return ReadBlocksReply(BLOCK_SIZE, tuple(Block(bytes(tag.blocks[n : n + BLOCK_SIZE])) for n in at))
+        at = [block * size for block in range(request.first, request.first + request.count)]
+        return ReadBlocksReply(size, tuple(Block(bytes(tag.blocks[n : n + size])) for n in at))
 
     @act.register
     def _write(self, request: WriteBlocksRequest) -> Reply:
         tag = self._find_to_write(request.uid)
-        if request.block_size != BLOCK_SIZE or request.first + request.count > tag.block_count:
+        if request.block_size != tag.block_size or request.first + request.count > tag.block_count:
             raise StatusError(ISO15693_ERROR, _BLOCK_NOT_AVAILABLE + bytes((request.first,)))
         for block in range(request.first, request.first + request.count):
             if block in tag.locked:
                 raise StatusError(ISO15693_ERROR, _BLOCK_LOCKED + bytes((block,)))
-        tag.blocks[request.first * BLOCK_SIZE : (request.first + request.count) * BLOCK_SIZE] = request.data
+        for number in range(request.count):
+            data = request.data[number * tag.block_size : (number + 1) * tag.block_size]
+            if not tag.store(request.first + number, data):
+                del self.on_pad[tag.uid]
+                raise StatusError(NO_TAG)
         tag.writes += 1
         return DoneReply()
 

@@ -282,8 +282,9 @@ class MmmPad:
             raise MmmError(NOT_AVAILABLE)
         if number in tag.locked:
             raise MmmError(LOCKED)
-        if self._stores():
-            tag.blocks[number * BLOCK_SIZE : (number + 1) * BLOCK_SIZE] = data
+        if self._stores() and not tag.store(number, data):
+            self.remove(uid)
+            raise MmmError(NO_TAG)
         tag.writes += 1
 
     def _stores(self) -> bool:

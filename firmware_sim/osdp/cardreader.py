@@ -83,7 +83,7 @@ class OsdpCardreader:
 
     Without ``key`` it starts as sold: on the default key, taking KEYSET from whoever comes first. With a key (given, or
     taken and kept over `reboot`) it speaks to a panel that holds it and to no one else. ``active_low``: the gate is wired so that
-    it opens when its output goes off."""
+    it opens when its output goes off. ``inputs_at_start``: it tells its inputs to a panel that begins, not only their changes."""
 
     def __init__(
         self,
@@ -94,11 +94,13 @@ class OsdpCardreader:
         readers: int = 2,
         active_low: bool = False,
         inputs: int = 4,
+        inputs_at_start: bool = True,
     ) -> None:
         self.line = line
         self._active_low = active_low
         self._permanent: dict[int, bool] = {}
         self.inputs = [False] * inputs
+        self._inputs_at_start = inputs_at_start
         self.key = key
         self._address = address
         self._readers = readers
@@ -184,7 +186,7 @@ class OsdpCardreader:
                 # libosdp's Python peripheral answers a tamper request with zeros and cannot answer one for inputs: tell unasked
                 if self._tampered:
                     self._report_tamper()
-                if self.inputs:
+                if self.inputs and self._inputs_at_start:
                     self._report_inputs()
             self._was_listening = listening
         self._later()

@@ -63,10 +63,19 @@ class OsdpSimulator(AloneSimulator):
     demo = (Step(0.0, {"op": "tap", "card": DEMO_CARD, "direction": "IN"}),)
 
     def __init__(
-        self, url: str, *, key: bytes | None, address: int, active_low: bool = False, faults: Faults | None = None
+        self,
+        url: str,
+        *,
+        key: bytes | None,
+        address: int,
+        active_low: bool = False,
+        inputs_at_start: bool = True,
+        faults: Faults | None = None,
     ) -> None:
         self._line = FaultyLine(open_line(url), faults or Faults())
-        self.cardreader = OsdpCardreader(self._line, address=address, key=key, active_low=active_low)
+        self.cardreader = OsdpCardreader(
+            self._line, address=address, key=key, active_low=active_low, inputs_at_start=inputs_at_start
+        )
         super().__init__(self.cardreader, Stage(gate=self.cardreader))
 
     async def do(self, operation: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,17 +114,26 @@ def simulate(url: str, options: Options) -> Simulator:
     """Make it.
 
     Options: key (32 hex digits; without one it starts on the default key and takes KEYSET), address, active_low (yes: the gate opens
-    when its output goes off), and seed, noise, drop, double, bad_crc, slow_s.
+    when its output goes off), inputs (start: their state is told to a panel that begins, or changes: only
+    those), and seed, noise, drop, double, bad_crc, slow_s.
     """
-    refuse_unknown(options, ("key", "address", "active_low", *FAULT_OPTIONS))
+    refuse_unknown(options, ("key", "address", "active_low", "inputs", *FAULT_OPTIONS))
     key = bytes.fromhex(options["key"]) if options.get("key") else None
     address = int(options.get("address", "0"))
     if (
         (key is not None and len(key) != 16)
         or not 0 <= address <= 126
         or options.get("active_low", "no") not in ("yes", "no")
+        or options.get("inputs", "start") not in ("start", "changes")
     ):
-        raise ValueError("the key is 32 hex digits, the address 0 to 126, active_low yes or no")
+        raise ValueError(
+            "the key is 32 hex digits, the address 0 to 126, active_low yes or no, inputs are start or changes"
+        )
     return OsdpSimulator(
-        url, key=key, address=address, active_low=options.get("active_low") == "yes", faults=faults_of(options)
+        url,
+        key=key,
+        address=address,
+        active_low=options.get("active_low") == "yes",
+        inputs_at_start=options.get("inputs", "start") == "start",
+        faults=faults_of(options),
     )

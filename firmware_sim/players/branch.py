@@ -105,6 +105,7 @@ class BranchLife:
         seen = await self._gates.walk(gate, card, direction)
         self.stats.counts["taps"] += 1
         self.stats.counts[f"taps_{gate['how']}"] += 1
+        self.stats.counts[f"taps_at_{gate.get('cards', gate['device'])}"] += 1
         if not seen.opened:
             self.stats.counts["gate_stayed_closed"] += 1
             return

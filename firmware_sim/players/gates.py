@@ -14,6 +14,8 @@ from firmware_sim.players.world import Book, Person, World
 
 WAIT_S = 2.5
 """How long somebody stands before a gate that stays locked."""
+PATIENCE_S = 8.0
+"""How long somebody waits for the one before."""
 POLL_S = 0.05
 TURNS_BACK, FOLLOWED, FORGETFUL = 0.03, 0.02, 0.1
 """Of those for whom a turnstile opens: who does not go through, and behind whom another slips in. Of those who leave: who carries
@@ -57,8 +59,16 @@ class GateWalks:
             told = await client.do("tap", device=gate["device"], card=_as_sent(card, gate), direction=direction)
             passed = told["opened"] and (await client.do("pass", device=gate["device"])).get("passed")
             return Walk(bool(told["opened"]), bool(passed))
-        await client.do("tap", device=gate["cards"], card=_as_sent(card, gate))
+        await self._locked(client, gate["device"])
+        more = {"medium": gate["medium"]} if "medium" in gate else {}
+        await client.do("tap", device=gate["cards"], card=_as_sent(card, gate), **more)
         return await self._turnstile(client, gate["device"], direction)
+
+    async def _locked(self, client: SimBranchClient, device: str) -> None:
+        """Let the one before go through: who follows too closely goes through for nothing."""
+        until = time.monotonic() + PATIENCE_S
+        while (await client.do("state", device=device)).get("unlocked") and time.monotonic() < until:
+            await asyncio.sleep(POLL_S)
 
     async def _turnstile(self, client: SimBranchClient, device: str, direction: str) -> Walk:
         """Try the bar until it gives or patience ends."""

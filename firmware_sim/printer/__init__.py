@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,29 +18,38 @@ __all__ = ["Paper", "PaperLine", "Printed", "PrinterSimulator", "Style", "simula
 
 _CLEAR = b"\x14\x08\x01\x03\x14\x01\x06\x02\x08"
 _FIXED = 0x12
+_BREAK = b"\0"
+"""What a serial line reads when the printer at its other end loses power."""
+_CARRIED = 16
+"""Bytes that a paced line gives at a time."""
 
 
 class PrinterSimulator(Operated):
-    """One printer; its faults spoil its answers.
+    """One printer; its faults spoil its answers. ``baudrate`` paces what it is sent like a serial line (None = at once).
 
     Operations: ``paper`` {state: ok | near_end | out, lines: until it is out}, ``cover`` {open}, ``take`` (what was printed since, as
-    text and in full), ``power_cycle``, and those of `Operated`.
+    text and in full), ``switch`` {on}: off, its line breaks (00) and is dead; ``power_cycle``, and those of `Operated`.
     """
 
     kind = "printer"
     demo = (Step(0.0, {"op": "state"}),)
 
-    def __init__(self, url: str, *, faults: Faults | None = None) -> None:
+    def __init__(self, url: str, *, faults: Faults | None = None, baudrate: int | None = None) -> None:
         super().__init__(url, faults)
         self.paper = Paper()
         self.interpreter = Interpreter(self.paper)
         self.questions = 0
         self._cover_open = False
         self._held = b""
+        self._baudrate = baudrate
+        self._on = True
+        self._lives = 0
+        self._free_at = 0.0
         self._acts |= {
             "paper": self._set_paper,
             "cover": self._set_cover,
             "take": self._take,
+            "switch": self._switch,
             "power_cycle": self._power_cycle,
         }
 
@@ -46,9 +57,25 @@ class PrinterSimulator(Operated):
         """Without power the buffer is lost; the paper stays."""
         self.interpreter.clear()
         self._held = b""
+        self._on = on
+        self._lives += 1
 
     def received(self, data: bytes) -> None:
-        """Take bytes: real-time commands act at once, wherever they stand; the rest waits its turn."""
+        """Take bytes, as fast as the line carries them."""
+        if self._baudrate is None:
+            self._carried(self._lives, data)
+            return
+        now = asyncio.get_running_loop().time()
+        self._free_at = max(now, self._free_at)
+        for at in range(0, len(data), _CARRIED):
+            piece = data[at : at + _CARRIED]
+            self._free_at += len(piece) * 10 / self._baudrate
+            self.later(self._free_at - now, functools.partial(self._carried, self._lives, piece))
+
+    def _carried(self, life: int, data: bytes) -> None:
+        """Real-time commands act at once, wherever they stand; the rest waits its turn."""
+        if not self._on or life != self._lives:
+            return
         data = self._held + data
         self._held = b""
         at = 0
@@ -109,6 +136,14 @@ class PrinterSimulator(Operated):
         pieces = self.paper.take()
         return {"receipts": [piece.told() for piece in pieces]}
 
+    def _switch(self, operation: Operation) -> dict[str, Any]:
+        if not isinstance(operation["on"], bool):
+            raise TypeError("on is true or false")
+        if self._on and not operation["on"]:
+            self.line.write(_BREAK)
+        self.power(operation["on"])
+        return {}
+
     def _power_cycle(self, _: Operation) -> dict[str, Any]:
         self.power(True)
         return {}
@@ -128,6 +163,10 @@ class PrinterSimulator(Operated):
 
 
 def simulate(url: str, options: Options) -> Simulator:
-    """Make it; options: seed, noise, drop, double, bad_crc (0..1), slow_s, all of its answers."""
-    refuse_unknown(options, FAULT_OPTIONS)
-    return PrinterSimulator(url, faults=faults_of(options))
+    """Make it; options: line_speed (baud, 0 = as fast as possible, the default); seed, noise, drop, double, bad_crc (0..1), slow_s, all
+    of its answers."""
+    refuse_unknown(options, ("line_speed", *FAULT_OPTIONS))
+    speed = int(options.get("line_speed", "0"))
+    if speed < 0:
+        raise ValueError("line_speed is a number of bits per second, or 0")
+    return PrinterSimulator(url, faults=faults_of(options), baudrate=speed or None)

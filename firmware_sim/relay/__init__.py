@@ -24,7 +24,8 @@ class RelaySimulator(Operated):
 
     ``pass`` {direction, force} one person, ``tailgate`` {direction, count} several on one opening (gives ``passed``: 0 where it
     is locked), ``push_input`` {input, active | ms}, ``door`` {open}, ``fire`` {active}, ``power_cycle`` {seconds},
-    ``stuck`` {coil, state: true, false or null}.
+    ``stuck`` {coil, state: true, false or null}, ``hang`` {seconds}: the converter before the board hangs and works off then what
+    it was sent, whose answers are lost.
     """
 
     kind = "relay"
@@ -35,6 +36,7 @@ class RelaySimulator(Operated):
         self.board = Board(wiring)
         self._slave = Slave(self.board, tcp=slave.pop("tcp", url.startswith("tcp:")), **slave)
         self._dark = False
+        self._hung: list[bytes] | None = None
         self._passed = {"IN": 0, "OUT": 0}
         self._acts |= {
             "pass": lambda operation: self._people(operation, 1),
@@ -44,22 +46,26 @@ class RelaySimulator(Operated):
             "fire": lambda operation: self._contact(self.board.wiring.fire, bool(operation["active"])),
             "power_cycle": self._power_cycle,
             "stuck": self._stuck,
+            "hang": self._hang,
         }
 
     def received(self, data: bytes) -> None:
         """A master asks; without power nobody answers."""
-        if not self._dark:
+        if self._hung is not None:
+            self._hung.append(data)
+        elif not self._dark:
             for answer in self._slave.receive(data, time.monotonic()):
                 self.say(answer)
 
     def state(self) -> dict[str, Any]:
-        """The board, people who went through, requests answered and requests that made no sense."""
+        """The board, people who went through, requests answered, requests that made no sense, timed pulses begun."""
         return {
             "plugged": self.plugged,
             **self.board.describe(time.monotonic()),
             "passed": dict(self._passed),
             "requests": self._slave.requests,
             "bad_requests": self._slave.bad,
+            "flashes": self._slave.flashes,
         }
 
     def _people(self, operation: Operation, count: int) -> dict[str, Any]:
@@ -96,6 +102,16 @@ class RelaySimulator(Operated):
         self.board.lose_power(time.monotonic())
         self.later(number(operation.get("seconds", 0.5), 0.01, 60), lambda: setattr(self, "_dark", False))
         return {}
+
+    def _hang(self, operation: Operation) -> dict[str, Any]:
+        self._hung = []
+        self.later(number(operation.get("seconds", 1.0), 0.01, 60), self._work_off)
+        return {}
+
+    def _work_off(self) -> None:
+        hung, self._hung = self._hung or [], None
+        for data in hung:
+            self._slave.receive(data, time.monotonic())
 
     def _stuck(self, operation: Operation) -> dict[str, Any]:
         state = operation["state"]

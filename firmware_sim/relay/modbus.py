@@ -47,7 +47,7 @@ class Slave:
         self._framer = FramerSocket(self._decoder) if tcp else FramerRTU(self._decoder)
         self._buffer = b""
         self._heard_at = 0.0
-        self.requests = self.bad = 0
+        self.requests = self.bad = self.flashes = 0
 
     def receive(self, data: bytes, now: float) -> list[bytes]:
         """Take bytes as they came; gives the answers."""
@@ -95,6 +95,7 @@ class Slave:
             return ExceptionResponse(5, ExcCodes.ILLEGAL_VALUE)
         if coil >= len(self.board.relays) or tenths > 0x7FFF:
             return ExceptionResponse(5, ExcCodes.ILLEGAL_ADDRESS)
+        self.flashes += 1
         self.board.flash(coil, address & 0xFF00 == FLASH_ON, tenths, now)
         return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from firmware_sim.faults import Faults
 from firmware_sim.operated import Operated, number, raw_faults
@@ -26,11 +26,13 @@ from protocols.uhf.replies import (
 )
 from protocols.uhf.requests import Request, addressed_to, decode_request
 from protocols.uhf.status import (
+    ANTENNA,
     DONE,
     FULL,
     ILLEGAL_COMMAND,
     MORE,
     NO_TAG,
+    PARAMETER,
     PASSWORD,
     POOR_COMMUNICATION,
     TAG_ERROR,
@@ -63,11 +65,14 @@ HOLDS = 200
 """Tags one inventory can keep; with more it answers FULL."""
 _DEMO = encode_pc_uii("CN-251020", "01234567890", 0x07)
 Operation = Mapping[str, Any]
+Takes = Literal["fast_id", "parameters", "bare"]
 
 
 class UhfDevice(Operated):
     """One device on a line. ``baudrate`` paces it like the wire and the air (None = at once); ``ports`` is its number of antennas.
 
+    ``takes`` is the fullest form of an inventory that it takes. Operation ``antenna`` {antenna, connected}: pulls one off (a 288
+    answers F8 then), or screws it on again; ``place``, ``lift``, ``move`` as any UHF device.
     Beyond the faults of every device: ``tear`` words of a longer write are stored before the tag is pulled away, once (0 = never);
     ``stranger`` (0..1) another device of the RS-485 line talks before the answer; ``full`` and ``timeout`` (0..1) inventories end so.
     """
@@ -80,11 +85,18 @@ class UhfDevice(Operated):
 
     def __init__(
         self, url: str, *, family: Family = "18", ports: int = 1, address: int = 0, baudrate: int | None = None,
-        faults: Faults | None = None,
+        faults: Faults | None = None, takes: Takes = "fast_id",
     ) -> None:  # fmt: skip
         super().__init__(url, faults)
         self.family: Family = family
         self.ports = ports
+        self.takes: Takes = takes
+        self.off: set[int] = set()
+        """Antennas that are not connected."""
+        self.hidden: set[int] = set()
+        """Antennas that are switched off in its settings: FF, as if it had none such."""
+        self.asked: set[int] = set()
+        """Antennas that were asked for by number."""
         self.address = address
         self.field = TagField()
         self.requests = 0
@@ -105,6 +117,7 @@ class UhfDevice(Operated):
             "place": self.field.place,
             "lift": self.field.lift,
             "move": self.field.move,
+            "antenna": self._antenna,
             "power_cycle": self._power_cycle,
         }
 
@@ -124,6 +137,11 @@ class UhfDevice(Operated):
             "power_dbm": self.power_dbm,
             "beeps": self.beeps,
         }
+
+    def _antenna(self, operation: Operation) -> dict[str, Any]:
+        antenna = int(number(operation["antenna"], 1, self.ports))
+        (self.off.discard if operation["connected"] else self.off.add)(antenna)
+        return {}
 
     def _power_cycle(self, _: Operation) -> dict[str, Any]:
         self._unplug({})
@@ -239,9 +257,15 @@ class UhfDevice(Operated):
 
     @_act.register
     def _inventory(self, request: InventoryRequest) -> list[Reply]:
+        if (self.takes == "bare" and request.antenna) or (self.takes != "fast_id" and request.fast_id):
+            raise StatusError(PARAMETER)
         antenna = request.antenna or 1
-        if antenna > self.ports:
-            raise StatusError(0xFF)
+        if request.antenna:
+            self.asked.add(antenna)
+        if antenna > self.ports or antenna in self.hidden:
+            raise StatusError(PARAMETER)
+        if antenna in self.off:
+            raise StatusError(ANTENNA)
         heard = [tag for tag in self.field.tags if tag.told and (self.ports == 1 or tag.antenna == antenna)]
         self._air_s = ROUND_S + AIR_PER_TAG_S * len(heard)
         if request.mask:

@@ -10,11 +10,12 @@ stays so, as a card that was replaced may still be in somebody's pocket.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import ColumnElement, bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.identity.keys import Identity, bare_number_means
@@ -80,8 +81,8 @@ async def shared_by(conn: AsyncConnection, identity: Identity, records: Iterable
     found = list(records)
     cut = {record.rid: _cut(identity, record) for record in found}
     contested: set[str] = set()
-    for part in chunks([token for tokens in cut.values() for token, _ in tokens]):
-        query = select(site_tokens.c.token).where(site_tokens.c.token.in_(part), site_tokens.c.rid == _NOBODY)
+    for where in _where({token: record.home for record in found for token, _ in cut[record.rid]}):
+        query = select(site_tokens.c.token).where(where, site_tokens.c.rid == _NOBODY)
         contested.update((await conn.execute(query)).scalars())
     return Shared.split(await holders_of(conn, (record.reader_no for record in found)), cut, contested)
 
@@ -112,8 +113,11 @@ async def reindex(
     numbers = await holders_of(conn, (record.reader_no for record in found))
     for part in chunks([record.rid for record in found]):
         await conn.execute(delete(site_tokens).where(site_tokens.c.rid.in_(part)))
+    # A card may have been another reader's, at another library: there nothing else would take its cut numbers away.
+    for part in chunks([card.uid for record in found for card in record.cards]):
+        await conn.execute(delete(site_tokens).where(site_tokens.c.uid.in_(part)))
     cut = {record.rid: _cut(identity, record) for record in found}
-    known, fresh = await _contested(conn, found, cut)
+    known, fresh = await _contested(conn, ((token, r.home, uid) for r in found for token, uid in cut[r.rid]))
     names = [{"org": org, "srid": identity.srid(org, r.rid), "rid": r.rid} for r in found for org in orgs]
     shared = Shared.split(numbers, cut, known | fresh.keys())
     shown: list[dict[str, Any]] = [
@@ -122,27 +126,49 @@ async def reindex(
         for org in orgs
         for token, uid in tokens_at(identity, org, record, shared)
     ]
-    shown += [{"org": org, "token": token, "rid": _NOBODY, "uid": None} for token, org in fresh.items()]
+    shown += _nobodys(fresh)
     for names_part in chunks(names):
         await execute_rows(conn, insert_new(conn, site_readers), names_part)
     for shown_part in chunks(shown):
         await execute_rows(conn, upsert(conn, site_tokens), shown_part)
-    return _reported(fresh)
+    counts = Counter(fresh.values())
+    warn_of_shared(counts)
+    return dict(counts)
+
+
+async def add_cut_numbers(
+    conn: AsyncConnection, identity: Identity, held: Iterable[tuple[str, str, str]]
+) -> dict[str, int]:
+    """Add the cut numbers of cards, given as (home, rid, UID), to an index that has all else of them.
+
+    Gives, by library, how many turned out to be shared, as ``reindex`` does, and logs nothing.
+    """
+    shown = [(token, home, rid, uid) for home, rid, uid in held for token in identity.cut_card(home, uid)]
+    known, fresh = await _contested(conn, ((token, home, uid) for token, home, _, uid in shown))
+    rows: list[dict[str, Any]] = [
+        {"org": home, "token": token, "rid": rid, "uid": uid}
+        for token, home, rid, uid in shown
+        if token not in known and token not in fresh
+    ]
+    for part in chunks(rows + _nobodys(fresh)):
+        await execute_rows(conn, upsert(conn, site_tokens), part)
+    return dict(Counter(fresh.values()))
+
+
+def _nobodys(tokens: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Rows of tokens that nobody gets, with their library."""
+    return [{"org": org, "token": token, "rid": _NOBODY, "uid": None} for token, org in tokens.items()]
 
 
 async def _contested(
-    conn: AsyncConnection, records: Iterable[ReaderRecord], cut: Mapping[str, Cut]
+    conn: AsyncConnection, cut: Iterable[tuple[str, str, str]]
 ) -> tuple[frozenset[str], dict[str, str]]:
-    """Cut tokens of these readers' cards that nobody gets: those long known, and those that turn out so now, with their library."""
+    """Of cut tokens, given as (token, home, card's UID), those that nobody gets: long known ones, and new ones with their library."""
     card_of: dict[str, tuple[str, str]] = {}
-    fresh: dict[str, str] = {}
-    for record in records:
-        for token, uid in cut[record.rid]:
-            if card_of.setdefault(token, (record.home, uid))[1] != uid:
-                fresh[token] = record.home
+    fresh = {token: home for token, home, uid in cut if card_of.setdefault(token, (home, uid))[1] != uid}
     known: set[str] = set()
-    for part in chunks(list(card_of)):
-        query = select(site_tokens.c.token, site_tokens.c.rid, site_tokens.c.uid).where(site_tokens.c.token.in_(part))
+    for where in _where({token: home for token, (home, _) in card_of.items()}):
+        query = select(site_tokens.c.token, site_tokens.c.rid, site_tokens.c.uid).where(where)
         for token, rid, uid in await conn.execute(query):
             home, mine = card_of[token]
             if rid == _NOBODY:
@@ -152,16 +178,23 @@ async def _contested(
     return frozenset(known), {token: home for token, home in fresh.items() if token not in known}
 
 
-def _reported(fresh: Mapping[str, str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for org in fresh.values():
-        counts[org] = counts.get(org, 0) + 1
+def _where(homes: Mapping[str, str]) -> Iterator[ColumnElement[bool]]:
+    """Conditions that find these tokens, given with their library: by the primary key: a token alone is sought in every row."""
+    by_home: dict[str, list[str]] = {}
+    for token, home in homes.items():
+        by_home.setdefault(home, []).append(token)
+    for home, tokens in by_home.items():
+        for part in chunks(tokens):
+            yield (site_tokens.c.org == home) & site_tokens.c.token.in_(part)
+
+
+def warn_of_shared(counts: Mapping[str, int]) -> None:
+    """Log, by library, how many cut numbers several of its cards share; never the numbers."""
     for org, count in sorted(counts.items()):
         _log.warning(
             "library %s: %d cut card numbers stand for more than one card; such a card is not known at cardreaders "
             "that cut (Wiegand 26)", org, count,
         )  # fmt: skip
-    return counts
 
 
 _CALLED = select(site_readers.c.srid, site_readers.c.rid).where(

@@ -421,6 +421,14 @@ site_tokens = Table(  # (library, token) -> reader: what an edge shows the hub o
     Column("uid", String(40)),  # the card it was made from; NULL = made from the reader's number
     PrimaryKeyConstraint("org", "token"),
     Index("ix_site_tokens_rid", "rid"),
+    Index("ix_site_tokens_uid", "uid"),
+)
+
+marks = Table(  # work on what an earlier version wrote that was done once, at the hub's start
+    "marks",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("t", BigInteger, nullable=False),
 )
 
 items = Table(

@@ -43,7 +43,7 @@ from protocols.feig.tag_requests import (
     WriteBlocksRequest,
     WriteDsfidRequest,
 )
-from protocols.frames import Cursor, LocalFrameError, Malformed
+from protocols.frames import Cursor, FrameError, LocalFrameError, Malformed
 
 __all__ = [
     "Block",
@@ -59,7 +59,12 @@ __all__ = [
     "encode_status",
 ]
 
-TR_TYPE_ISO15693 = 0x03
+TR_TYPE_ISO15693, TR_TYPE_ISO14443A = 0x03, 0x04
+_OTHER_SIZES = {0x00: 9, 0x01: 9, 0x05: 9, 0x07: 19, 0x08: 8, 0x0A: 9, 0x0B: 9}
+"""Bytes after TR-TYPE: I-Code 1 and Tag-it HF (as ISO 15693), ISO 14443 B (information, UID), I-Code UID, Jewel, ST SR176 and SRI
+(chip, UID); the layout of public drivers of these devices. An ISO 14443 A record has two bytes of information, then its UID."""
+_LONG_UID = 0x04
+"""Bit of an ISO 14443 A record's first byte: its UID has ten bytes, otherwise seven."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +83,25 @@ class InventoryTag:
 class InventoryReply:
     """The tags in the field. `more` = status 94: ask again with `InventoryRequest(more=True)`.
 
-    `warning` = status 84: the air was noisy and tags may be missing. `unread` holds what follows the first tag of another type
-    than ISO 15693 (a bank card left on the pad), whose length this codec does not know.
+    `warning` = status 84: the air was noisy and tags may be missing. `others` are the records of tags of other types than ISO 15693
+    (a bank card left on the pad), each from its TR-TYPE on. `unread` begins with a record whose length this codec does not know, or
+    behind which nothing sound follows: there may be ISO 15693 tags in it.
     """
 
     tags: tuple[InventoryTag, ...] = ()
     more: bool = False
     warning: bool = False
     unread: bytes = b""
+    others: tuple[bytes, ...] = ()
 
     def to_body(self) -> bytes:
         """Return status and data; no tags and nothing else to say is status 01 alone."""
         status = MORE_DATA if self.more else RF_WARNING if self.warning else OK
-        if not self.tags and not self.unread:
+        if not self.tags and not self.unread and not self.others:
             return bytes((NO_TAG if status == OK else status,))
-        if len(self.tags) > 0xFF:
+        sets = [*self.others, *(bytes((TR_TYPE_ISO15693, tag.dsfid)) + bytes.fromhex(tag.uid) for tag in self.tags)]
+        if len(sets) > 0xFF:
             raise LocalFrameError("at most 255 tags in one reply")
-        sets = [bytes((TR_TYPE_ISO15693, tag.dsfid)) + bytes.fromhex(tag.uid) for tag in self.tags]
         return bytes((status, len(sets) + bool(self.unread))) + b"".join(sets) + self.unread
 
     @classmethod
@@ -110,14 +117,45 @@ class InventoryReply:
             return cls(more=more, warning=warning)
         body = Cursor(frame.data)
         tags: list[InventoryTag] = []
-        for _ in range(body.u8()):
+        for left in range(body.u8(), 0, -1):
             kind = body.u8()
             if kind != TR_TYPE_ISO15693:
-                return cls(tuple(tags), more, warning, bytes((kind,)) + body.rest())
-            dsfid = body.u8()
-            tags.append(InventoryTag(body.take(8).hex().upper(), dsfid))
+                rest = bytes((kind,)) + body.rest()
+                found = _among_others(rest, left)
+                if found is None:
+                    return cls(tuple(tags), more, warning, rest)
+                return cls((*tags, *found[0]), more, warning, others=found[1])
+            tags.append(_take_tag(body))
         body.end()
         return cls(tuple(tags), more, warning)
+
+
+def _take_tag(body: Cursor) -> InventoryTag:
+    dsfid = body.u8()
+    return InventoryTag(body.take(8).hex().upper(), dsfid)
+
+
+def _among_others(data: bytes, count: int) -> tuple[list[InventoryTag], tuple[bytes, ...]] | None:
+    """Split `count` records of several types; None unless all are known, end where the data ends, and every UID is one of ISO 15693."""
+    body = Cursor(data)
+    tags: list[InventoryTag] = []
+    others: list[bytes] = []
+    try:
+        for _ in range(count):
+            kind = body.u8()
+            if kind == TR_TYPE_ISO15693:
+                tags.append(_take_tag(body))
+            elif kind == TR_TYPE_ISO14443A:
+                info = body.take(2)
+                others.append(bytes((kind,)) + info + body.take(10 if info[0] & _LONG_UID else 7))
+            elif kind in _OTHER_SIZES:
+                others.append(bytes((kind,)) + body.take(_OTHER_SIZES[kind]))
+            else:
+                return None
+        body.end()
+    except FrameError:
+        return None
+    return (tags, tuple(others)) if all(tag.uid.startswith("E0") for tag in tags) else None
 
 
 @dataclass(frozen=True, slots=True)

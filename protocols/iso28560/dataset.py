@@ -37,11 +37,10 @@ def said_by(elements: Iterable[Element]) -> Said:
     kept: list[tuple[int, str]] = []
     own: list[tuple[str, str]] = []
     divergences: tuple[str, ...] = ()
-    for element in elements:
-        oid, value = element.oid, element.value
-        if oid in (PII, CONTENT, OWNER) or not isinstance(value, str):
-            continue
-        octets = element.compaction == APPLICATION
+    for oid, compaction, value, _, _ in elements:
+        if oid <= OWNER or not isinstance(value, str):
+            continue  # identifier, content parameter, owner
+        octets = compaction == APPLICATION
         if oid == SET_INFO:
             found = split_set_info(value)
             if found is not None:

@@ -45,18 +45,19 @@ def content_of(tag: gaoxiao.UniversityTag, user: bytes, tid: str | None = None) 
     first), `content-parameter` (neither order agrees with the bank), `sort-code` (over 15), `element-text`, `set-information`.
     """
     bank = _Bank("", None, 1, 1, False, {}, {}, [])
-    if tag.sort > _HIGHEST_SORT:
+    pii, _, sort, _, version, _ = tag
+    if sort > _HIGHEST_SORT:
         bank.divergences.append("sort-code")
-    if tag.sort != _DEFAULT_SORT:
-        bank.own["sort"] = str(tag.sort)
-    if tag.version != _DEFAULT_VERSION:
-        bank.own["version"] = str(tag.version)
+    if sort != _DEFAULT_SORT:
+        bank.own["sort"] = str(sort)
+    if version != _DEFAULT_VERSION:
+        bank.own["version"] = str(version)
     for oid, value in _stored(tag, user, bank.divergences):
         if value:
             _take(bank, oid, value)
     return TagContent(
         "gaoxiao",
-        tag.pii,
+        pii,
         bank.owner,
         bank.usage,
         bank.parts,

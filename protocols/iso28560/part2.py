@@ -32,7 +32,7 @@ _BLOCK = 4
 _OFFSET = 0x80
 _ESCAPE = 15
 _ISIL_OIDS = frozenset({OWNER, 11})
-_NEVER_LISTED = frozenset({PII, CONTENT})
+_NEVER_LISTED = 1 << PII | 1 << CONTENT
 _MAX_OID = 127
 _MAX_LENGTH = 127
 _MAX_BLOCK = 32
@@ -87,23 +87,22 @@ def decode_stream(data: bytes) -> ItemData:
 def read_stream(data: bytes) -> tuple[list[Element], tuple[str, ...], int]:
     """Return elements, divergences and size of such a sequence."""
     elements: list[Element] = []
-    seen: set[int] = set()
-    listed: str | tuple[int, ...] = ()
+    seen = listed = 0  # a bit for each OID
     divergences: tuple[str, ...] = ()
     at, end = 0, len(data)
     while at < end and data[at]:
         element, at = _take(data, at)
-        oid = element.oid
-        if oid in seen:
+        oid, _, value, _, divergence = element
+        if seen >> oid & 1:
             raise TagError(f"element {oid} is there twice")
-        seen.add(oid)
+        seen |= 1 << oid
         elements.append(element)
         if oid == CONTENT:
-            listed = element.value
-        if element.divergence:
-            divergences += (element.divergence,)
-    seen -= _NEVER_LISTED
-    if seen != set(listed):
+            for other in value:
+                listed |= 1 << int(other)
+        if divergence:
+            divergences += (divergence,)
+    if seen & ~_NEVER_LISTED != listed:
         divergences += ("content-parameter",)
     return elements, divergences, at
 

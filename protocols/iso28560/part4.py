@@ -103,7 +103,7 @@ def read_user_bank(data: bytes) -> tuple[list[Element], tuple[str, ...]]:
     if not data or data[0] != part2.DSFID:
         raise TagError("the user bank does not begin with DSFID 06")
     elements, divergences, _ = part2.read_stream(data[1:])
-    if not elements or PII in [element.oid for element in elements]:
+    if not elements or PII in [element[0] for element in elements]:
         raise TagError("a user bank has elements, and the identifier is not one of them")
     return elements, divergences
 

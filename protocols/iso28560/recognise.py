@@ -60,14 +60,14 @@ def recognise_uhf(
 
     Damaged = the toggle bit is set, the AFI is a library's, and the identifier is not sound.
     """
-    iso, ours = bool(pc & TOGGLE), _ours(pc & 0xFF, pair)
+    iso = bool(pc & TOGGLE)
     try:
         content = decode_uhf(pc, epc, user=user, tid=tid)
     except BlankTag:
         return _BLANK
     except TagError as error:
-        return _damaged(error) if iso and ours else Recognition("foreign", None, "FOREIGN_EPC")
-    if iso and not ours:
+        return _damaged(error) if iso and _ours(pc & 0xFF, pair) else Recognition("foreign", None, "FOREIGN_EPC")
+    if iso and not _ours(pc & 0xFF, pair):
         return Recognition("foreign", content, "FOREIGN_AFI")
     return _kind(content)
 

@@ -90,9 +90,9 @@ def _user_bank(user: bytes) -> tuple[Said, str, tuple[str, ...]]:
         return NOTHING_SAID, "", ("user-bank",)
     said = said_by(elements)
     owner = ""
-    for element in elements:
-        if element.oid == OWNER and isinstance(element.value, str):
-            owner = element.value
+    for oid, _, value, _, _ in elements:
+        if oid == OWNER and isinstance(value, str):
+            owner = value
     return said, owner, divergences + said.divergences
 
 

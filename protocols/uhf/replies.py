@@ -105,7 +105,7 @@ def decode_reply(request: Request, frame: Frame, family: Family | None) -> Reply
         if status in INVENTORY_STATES:
             return _inventory(status, body.rest(), family)
     elif status == OK:
-        return _result(request, body)
+        return _result(request, body, family)
     if status == TAG_ERROR:
         raise StatusError(status, body.u8() if body.left else None)
     if status == NO_TAG or status >= 0x05:
@@ -120,7 +120,7 @@ def _inventory(status: int, data: bytes, family: Family | None) -> InventoryRepl
     return InventoryReply(status, report.tags, report.antenna)
 
 
-def _result(request: Request, body: Cursor) -> Reply:
+def _result(request: Request, body: Cursor, family: Family | None) -> Reply:
     if isinstance(request, ReadRequest):
         reply = ReadReply(body.take(request.count * 2))
         body.end()

@@ -4,6 +4,7 @@ UHFReader18 manual V2.0 and UHFReader288 manual v1.14 (also printed as UR-008): 
 """
 
 __all__ = [
+    "ANTENNA",
     "COMMAND_LENGTH",
     "DONE",
     "EXECUTE_ERROR",
@@ -30,6 +31,8 @@ DONE, TIMEOUT, MORE, FULL = 0x01, 0x02, 0x03, 0x04
 """Inventory: complete; scan time over; another frame follows; more tags than the device can hold."""
 INVENTORY_STATES = frozenset((OK, DONE, TIMEOUT, MORE, FULL))
 PASSWORD = 0x05
+ANTENNA = 0xF8
+"""288: its check of the antenna's connection failed. (gk)"""
 EXECUTE_ERROR = 0xF9
 POOR_COMMUNICATION = 0xFA
 """There is a tag, and talking to it failed."""
@@ -44,6 +47,7 @@ OVERRUN, LOCKED, POWER = 0x03, 0x04, 0x0B
 
 _CODES = {
     PASSWORD: "password",
+    ANTENNA: "antenna",
     EXECUTE_ERROR: "execute-error",
     POOR_COMMUNICATION: "poor-communication",
     NO_TAG: "no-tag",

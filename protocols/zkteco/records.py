@@ -85,11 +85,14 @@ def _time(value: int) -> datetime | None:
         return None
 
 
-def _seconds(at: datetime | None) -> int:
+def _seconds(at: datetime | None) -> bytes:
     if at is None:
-        return 0
+        return bytes(4)
     days = (at.year - 2000) * 372 + (at.month - 1) * 31 + at.day - 1
-    return days * 86400 + at.hour * 3600 + at.minute * 60 + at.second
+    seconds = days * 86400 + at.hour * 3600 + at.minute * 60 + at.second
+    if not 0 <= seconds < 1 << 32:
+        raise LocalFrameError("a binary record's time is from 2000 to 2133")
+    return seconds.to_bytes(4, "little")
 
 
 def decode_records(payload: bytes) -> list[Record]:
@@ -112,14 +115,20 @@ def _four(raw: bytes) -> tuple[int, int, int, int]:
 
 
 def encode_record(record: Record) -> bytes:
-    """Sixteen bytes, as a controller sends them; raises `LocalFrameError` for a card of more than 32 bits."""
-    clock = _seconds(record.at).to_bytes(4, "little")
+    """Sixteen bytes, as a controller sends them; raises `LocalFrameError` for what they have no room for."""
+    clock = _seconds(record.at)
     if isinstance(record, DoorStatus):
+        if not all(0 <= sensor <= 0x0F for sensor in record.sensors) or not all(
+            0 <= bits <= 0xFF for bits in record.alarms
+        ):
+            raise LocalFrameError("a sensor is 0 to 15, alarm bits are a byte")
         return bytes(record.alarms) + bytes(record.sensors) + bytes((0, 1, EventType.STATUS, 0)) + clock
-    if record.card >= 1 << 32:
-        raise LocalFrameError("a binary record has room for 32 bits of a card")
-    head = record.card.to_bytes(4, "little") + record.pin.to_bytes(4, "little")
-    return head + bytes((record.verified, record.door, record.event, record.way)) + clock
+    if not (0 <= record.card < 1 << 32 and 0 <= record.pin < 1 << 32):
+        raise LocalFrameError("a binary record has room for 32 bits of a card, and of a pin")
+    tail = (record.verified, record.door, record.event, record.way)
+    if not all(0 <= number <= 0xFF for number in tail) or record.event == EventType.STATUS:
+        raise LocalFrameError("door, way and verification are a byte each, an event is 0 to 254")
+    return record.card.to_bytes(4, "little") + record.pin.to_bytes(4, "little") + bytes(tail) + clock
 
 
 def decode_text(payload: bytes) -> Record | None:
@@ -130,23 +139,33 @@ def decode_text(payload: bytes) -> Record | None:
     try:
         at = datetime.strptime(found["time"], "%Y-%m-%d %H:%M:%S")
         if "event" not in found:
-            sensors, alarms = int(found["sensor"], 16), bytes.fromhex(found["alarm"])
+            sensors, alarms = _number(found["sensor"], 16), bytes.fromhex(found["alarm"])
             if len(alarms) < 4:
                 raise ValueError("four doors are meant")
             return DoorStatus(_four(bytes(sensors >> 2 * door & 3 for door in range(4))), _four(alarms), at)
-        numbers = [int(found[name]) for name in ("event", "eventaddr", "cardno", "pin", "inoutstatus", "verifytype")]
+        numbers = [
+            _number(found[name]) for name in ("event", "eventaddr", "cardno", "pin", "inoutstatus", "verifytype")
+        ]
     except (KeyError, ValueError) as error:
         raise Malformed("a text record lacks a field, or a field is no number") from error
-    if not all(0 <= number <= MAX_CARD for number in numbers):
-        raise Malformed("a number of a text record is out of range")
     event, door, card, pin, way, verified = numbers
     return EventRecord(event, door, card, pin, way, verified, at)
 
 
+def _number(text: str, base: int = 10) -> int:
+    """Digits and nothing else, of at most 64 bits; `int` would take a sign, blanks and underscores, too."""
+    value = int(text, base) if text.isalnum() and text[1:2] not in ("x", "X") else -1
+    if not 0 <= value <= MAX_CARD:
+        raise ValueError("no number, or out of range")
+    return value
+
+
 def encode_text(record: Record, index: int) -> bytes:
-    """One text record with tabs between its fields, as a controller sends it."""
-    at = f"{record.at or datetime(2000, 1, 1):%Y-%m-%d %H:%M:%S}"
+    """One text record with tabs between its fields, as a controller sends it; raises `LocalFrameError` for a sensor over 3."""
+    at = (record.at or datetime(2000, 1, 1)).isoformat(" ", "seconds")
     if isinstance(record, DoorStatus):
+        if not all(0 <= sensor <= 3 for sensor in record.sensors):
+            raise LocalFrameError("a text record has two bits for a sensor")
         sensors = sum(sensor << 2 * door for door, sensor in enumerate(record.sensors))
         return f"time={at}\tsensor={sensors:02x}\trelay=00\talarm={bytes(record.alarms).hex()}".encode()
     return (

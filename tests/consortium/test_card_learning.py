@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consortium.card_learning import MAX_SAMPLES, Sample, learn, readings
@@ -69,6 +69,24 @@ def test_long_and_short_cards_at_one_decimal_cardreader_have_one_profile() -> No
     assert learned.profile == CardProfile(radix="dec", number_bytes=7)
 
 
+@pytest.mark.parametrize(
+    ("send", "profile"),
+    [
+        (lambda sent: text(str(int.from_bytes(sent))), CardProfile(reverse_bytes=True, radix="dec", number_bytes=7)),
+        (lambda sent: framed(sent, 58), CardProfile(reverse_bytes=True, wiegand=58)),
+        (lambda sent: framed(sent, 66), CardProfile(reverse_bytes=True, wiegand=66)),
+    ],
+)
+def test_long_and_short_cards_on_a_reversed_line_with_room_for_both_have_one_whole_profile(send, profile) -> None:
+    cards = [CARD4, CARD7, CARDS[1]]
+    assert learn(samples([send(card[::-1]) for card in cards], hexed(cards))).profile == profile
+
+
+def test_short_cards_alone_on_a_wide_reversed_frame_are_whole_numbers() -> None:
+    learned = learn(samples([framed(card[::-1], 58) for card in CARDS], hexed(CARDS)))
+    assert learned.profile == CardProfile(reverse_bytes=True, wiegand=58)
+
+
 def test_two_cards_fit_but_three_are_asked_for() -> None:
     learned = learn(samples([raw(card[::-1]) for card in CARDS[:2]], hexed(CARDS[:2])))
     assert learned.profile == CardProfile(reverse_bytes=True)
@@ -109,6 +127,7 @@ def test_one_long_card_shows_that_a_line_cuts() -> None:
     assert not learned.four_byte_only
 
 
+@settings(deadline=None)
 @given(st.lists(chips, min_size=3, max_size=3, unique=True).filter(lambda cards: len({len(c) for c in cards}) == 1))
 def test_whatever_is_learned_gives_every_sample_its_known_card(cards: list[bytes]) -> None:
     for line in range(len(every_whole_line(cards[0]))):

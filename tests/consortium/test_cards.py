@@ -59,6 +59,9 @@ def raw(number: bytes, form: str = "raw") -> tuple[bytes, int, str]:
         (framed(CARD4, 34), {"wiegand": 26}, "CARD_BITS"),
         (raw(CARD4, "wiegand"), {"wiegand": 34}, "CARD_BITS"),
         (framed(CARD4[:3], 26), {"facility": 7}, "CARD_FACILITY"),
+        (framed(CARD4, 34), {"facility": 0xA1}, "CARD_FACILITY"),
+        (raw(CARD4), {"facility": 0xA1}, "CARD_FACILITY"),
+        (text("A1B2C3D4"), {"facility": 0xA1}, "CARD_FACILITY"),
         (text("A1B2C3D"), {}, "CARD_FORMAT"),
         (text("no card"), {}, "CARD_FORMAT"),
         (text("A1B2C3D4"), {"radix": "dec"}, "CARD_FORMAT"),
@@ -90,7 +93,8 @@ def test_a_frame_with_one_wrong_bit_is_no_card(number: bytes, at: int) -> None:
     "settings",
     [
         {"radix": "octal"}, {"wiegand": 27}, {"skip": -1}, {"tail": 65}, {"number_bytes": 6}, {"end": "middle"},
-        {"facility": 256}, {"wiegand": 26, "skip": 1}, {"wiegand": 26, "whole": True}, {"radix": "3+5", "whole": True},
+        {"facility": 256}, {"facility": 7, "wiegand": 34}, {"facility": 7, "radix": "dec"}, {"facility": 7, "whole": True},
+        {"wiegand": 26, "skip": 1}, {"wiegand": 26, "whole": True}, {"radix": "3+5", "whole": True},
     ],
 )  # fmt: skip
 def test_a_profile_that_cannot_be_meant_is_refused(settings: dict[str, Any]) -> None:
@@ -120,8 +124,9 @@ chips = st.one_of(
     st.binary(min_size=4, max_size=4).filter(lambda uid: uid[0] not in (0x00, 0x08, 0x88) and uid != b"\xff" * 4),
     st.binary(min_size=6, max_size=6).map(lambda rest: b"\x04" + rest),
     st.binary(min_size=7, max_size=7).map(lambda rest: b"\xe0" + rest),
-)
-"""Chip numbers as chips have them (ISO 14443-3 single and double size from NXP, ISO 15693)."""
+).filter(lambda uid: len(uid) == 4 or any(uid[-3:]))
+"""Chip numbers as chips have them (ISO 14443-3 single and double size from NXP, ISO 15693); one of 16 million ends with three zeros
+and reads backwards as a shorter one in a longer field."""
 
 
 def every_whole_line(uid: bytes) -> list[tuple[CardProfile, tuple[bytes, int, str]]]:
@@ -201,6 +206,39 @@ def test_a_worked_wiegand_frame_is_read() -> None:
 def test_a_number_padded_to_a_longer_field_is_the_card_itself() -> None:
     for profile, sent in ((CardProfile(), framed(bytes(3) + CARD4, 58)), (CardProfile(), raw(bytes(1) + CARD7))):
         assert profile.canonical(*sent).value in (CARD4, CARD7)
+
+
+@pytest.mark.parametrize("uid", [CARD4, bytes.fromhex("A1B2C300"), CARD7, bytes.fromhex("04A1B2C3D4E500")])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_short_number_in_a_wide_field_is_one_card_in_both_orders(uid: bytes, reverse: bool) -> None:
+    sent = uid[::-1] if reverse else uid
+    profile = CardProfile(reverse_bytes=reverse)
+    lines = [(profile, framed(sent, 66))]
+    lines += [
+        (CardProfile(reverse_bytes=reverse, radix="dec", number_bytes=size), text(str(int.from_bytes(sent))))
+        for size in (7, 8, 10)
+        if size >= len(uid)
+    ]
+    if len(uid) == 4:
+        lines += [
+            (profile, framed(sent, 58)),
+            (profile, raw(bytes(3) + sent)),
+            (profile, text("00000000" + sent.hex())),
+        ]
+    for each, line in lines:
+        assert each.canonical(*line).value == uid, each
+
+
+@pytest.mark.parametrize("uid", ["E004010012345600", "E004010012340000"])
+def test_a_number_of_eight_bytes_keeps_the_zeros_it_ends_with(uid: str) -> None:
+    chip = bytes.fromhex(uid)
+    for line in (framed(chip[::-1], 66), raw(chip[::-1]), text(chip[::-1].hex())):
+        assert CardProfile(reverse_bytes=True).canonical(*line).value == chip
+
+
+def test_bytes_that_say_their_own_length_lose_no_single_zero() -> None:
+    felica = bytes.fromhex("012E4C11A2B3C400")
+    assert CardProfile(reverse_bytes=True).canonical(*raw(felica[::-1])).value == felica
 
 
 def test_a_37_bit_frame_counts_as_cut_unless_told_otherwise() -> None:

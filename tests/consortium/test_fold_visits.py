@@ -48,6 +48,15 @@ def test_the_night_closes_the_visit_it_names_and_no_other():
     assert visits(E, E, C) == [(1, 2, OutKind.NEXT_ENTRY), (2, None, None)]
 
 
+def test_a_passage_that_nobody_told_of_or_that_is_null_is_assumed():
+    for data in ({}, {"passage": None}):
+        (visit,) = fold_visits([Make.logged(E, 1, data=data), Make.logged(X, 2, data=data)])
+        assert (visit.passage, visit.out_passage) == ("assumed", "assumed")
+    told = {"passage": "confirmed"}
+    (visit,) = fold_visits([Make.logged(E, 1, data=told), Make.logged(X, 2, data=told)])
+    assert (visit.passage, visit.out_passage) == ("confirmed", "confirmed")
+
+
 def test_an_exit_that_comes_late_reopens_nothing():
     assert visits(E, C, X) == [(1, 2, OutKind.INFERRED_CLOSE)]
 

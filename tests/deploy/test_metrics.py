@@ -128,7 +128,7 @@ def test_no_label_can_name_a_reader_a_card_or_an_item() -> None:
     labels = {label for metric in metrics() for label in metric._labelnames}
     assert labels <= {
         "library", "gate", "direction", "result", "device", "kiosk", "operation", "message", "kind", "name", "code",
-        "function", "outcome", "node", "state",
+        "function", "outcome", "node", "state", "what",
     }  # fmt: skip
 
 

@@ -61,11 +61,43 @@ def test_unknown_options_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "operation", [{"op": "dance"}, {"op": "paper", "state": "wet"}, {"op": "cover"}, {"op": "cover", "open": "yes"}]
+    "operation",
+    [
+        {"op": "dance"},
+        {"op": "paper", "state": "wet"},
+        {"op": "cover"},
+        {"op": "cover", "open": "yes"},
+        {"op": "switch"},
+        {"op": "switch", "on": "yes"},
+    ],
 )
 async def test_nonsense_is_told_as_such(desk: Desk, operation: dict[str, Any]) -> None:
     with pytest.raises(StageError):
         await desk.sim.do(operation)
+
+
+async def test_a_line_breaks_when_power_is_lost_and_what_was_half_printed_is_gone(desk: Desk) -> None:
+    assert await desk.ask(b"half a line\x10\x04\x02") == b"\x12"
+    await desk.do("switch", on=False)
+    assert await desk.ask() == b"\x00"
+    assert await desk.ask(b"\x10\x04\x02\x1dr\x01") == b""
+    await desk.do("switch", on=True)
+    assert await desk.ask(b"whole\n\x1dr\x01") == b"\x00"
+    assert [piece["text"] for piece in (await desk.do("take"))["receipts"]] == ["whole"]
+
+
+async def test_a_paced_printer_gets_its_bytes_no_faster_than_its_line_carries_them(tmp_path: Path) -> None:
+    sim = simulate(f"pty:{tmp_path}/printer", {"line_speed": "2400"})
+    await sim.start()
+    desk = Desk(sim, tmp_path / "printer")  # type: ignore[arg-type]
+    began = asyncio.get_running_loop().time()
+    os.write(desk.host, b"x" * 99 + b"\n\x1dr\x01")
+    while await desk.ask() != b"\x00":
+        assert asyncio.get_running_loop().time() - began < 5
+        await asyncio.sleep(0.01)
+    assert asyncio.get_running_loop().time() - began >= 103 * 10 / 2400
+    os.close(desk.host)
+    await sim.stop()
 
 
 async def test_sensors_are_told_at_once_even_without_paper(desk: Desk) -> None:

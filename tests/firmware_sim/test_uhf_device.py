@@ -73,6 +73,8 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, str]) -> None
         {"op": "place", "epc": EPC, "lock": [7]},
         {"op": "move", "tid": "E280"},
         {"op": "faults", "gremlins": 1},
+        {"op": "antenna", "antenna": 2, "connected": False},
+        {"op": "antenna", "antenna": 1},
         {"op": "faults", "stranger": 2},
         {"op": "dance"},
     ],
@@ -157,6 +159,27 @@ async def test_forty_tags_come_in_several_frames(desk: Desk) -> None:
         raw = raw[raw[0] + 1 :]
     assert states[:-1] == [3] * (len(states) - 1)
     assert (states[-1], len(states) > 2) == (1, True)
+
+
+async def test_an_antenna_pulled_off_or_not_there_and_a_form_not_known_are_refused(tmp_path: Path) -> None:
+    sim = simulate(f"pty:{tmp_path}/uhf", {"family": "288", "ports": "4", "takes": "parameters", "line_speed": "0"})
+    assert isinstance(sim, UhfDevice)
+    await sim.start()
+    desk = Desk(sim, tmp_path / "uhf")
+    await sim.do({"op": "place", "epc": EPC})
+    await sim.do({"op": "antenna", "antenna": 2, "connected": False})
+
+    async def status(request: str) -> int:
+        return (await desk.ask(framed(request)))[3]
+
+    assert await status("0001040000800a") == 0x01  # Q 4, session 0, target 0, antenna 1, a second
+    assert await status("0001040000810a") == 0xF8
+    assert await status("0001040000840a") == 0xFF
+    assert await status("0001240000800a") == 0xFF  # FastID
+    await sim.do({"op": "antenna", "antenna": 2, "connected": True})
+    assert await status("0001040000810a") == 0x01
+    os.close(desk.host)
+    await sim.stop()
 
 
 async def test_a_device_paced_like_its_wire_answers_no_faster(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fuzz import frames, sip2, tags
+from tests.fuzz import cards, frames, gates, sip2, tags
 from tests.fuzz.target import Target
 
 __all__ = ["TARGETS"]
@@ -11,5 +11,7 @@ TARGETS: dict[str, Target] = {
     **sip2.TARGETS,
     **tags.TARGETS,
     **frames.TARGETS,
+    **cards.TARGETS,
+    **gates.TARGETS,
 }
 """By name."""

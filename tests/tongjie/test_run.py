@@ -11,12 +11,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PLAIN = ("sh", "cat", "cksum", "dirname", "readlink", "rm", "mkdir", "cp", "chmod", "env")
-ALL_FOR_TESTS = ("chromium", "mosquitto", "promtool", "shellcheck", "docker-compose")
+ALL_FOR_TESTS = ("chromium", "mosquitto", "promtool", "shellcheck", "docker-compose", "mbpoll", "vicc")
 
 PYTHON = """#!/bin/sh
 echo "$(basename "$0") $*" >> "$JOURNAL"
 case "$1 ${2:-}" in
-    "-c "*) exit "${OLD_PYTHON:-0}" ;;
+    "-c "*) case "$*" in *smartcard*) exit "${NO_PCSC:-0}" ;; esac; exit "${OLD_PYTHON:-0}" ;;
     "-m venv") [ -z "${NO_VENV:-}" ] || { mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; exit 1; }
                mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && touch "$3/bin/.pip" ;;
     "-m pip") [ -e "$(dirname "$0")/.pip" ] || exit 1
@@ -151,6 +151,13 @@ def test_tests_say_what_they_would_like_and_go_on(machine: Machine) -> None:
     assert "going on without them" in done.stderr
     assert not machine.did("apt-get")
     assert machine.did("word <test>")
+
+
+def test_without_pc_sc_the_demo_says_what_to_install_and_goes_on(machine: Machine) -> None:
+    done = machine.run("demo", NO_PCSC="1")
+    assert done.returncode == 0
+    assert "going on without them: what needs them is left out" in done.stderr
+    assert machine.did("word <demo>")
 
 
 def test_tests_install_as_root_and_only_for_tests(machine: Machine) -> None:

@@ -65,7 +65,7 @@ def devices_of(
     """
     serial = f"pty:{folder}/{branch}-"
     tcp = (f"tcp:127.0.0.1:{port}" for port in ports)
-    passages: Options = {"passage_in": 0, "passage_out": 1}
+    passages: Options = {"passage_in": 0, "passage_out": 1, "open_tenths": 20}
     printer: Options = {"printer": f"{branch}-printer1"} if number == 0 else {}
     common = (
         DemoDevice("gate1", "osdp", f"{serial}gate1", {"key": key}, sim_options={"key": key}),
@@ -83,9 +83,9 @@ def devices_of(
         )
         if pcsc is not None:
             daemon = PcscDaemon(pcsc)
-            at_kiosk: Options = {"socket": daemon.socket, "role": "kiosk"}
+            beside: Options = {**gate2, "socket": daemon.socket}
             further += (
-                DemoDevice("card1", "pcsc", "pcsc:00 00", at_kiosk, sim_options={"daemon": "yes"}, sim_url=daemon.url),
+                DemoDevice("card1", "pcsc", "pcsc:00 00", beside, sim_options={"daemon": "yes"}, sim_url=daemon.url),
             )
     elif number == 1:
         further = (

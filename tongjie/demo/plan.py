@@ -36,19 +36,16 @@ def _gates(branch: BranchLayout) -> list[dict[str, Any]]:
     """The gates people may use: how cards are shown there, and whose cards it can tell."""
     found: list[dict[str, Any]] = []
     for device in branch.devices:
-        beside = next(
-            (card for card in branch.devices if card.options.get("gate") == f"{branch.id}-{device.name}"), None
-        )
         if device.kind == "osdp":
             found.append({"device": device.name, "how": "osdp"})
         elif device.kind == "zkteco":
             found.append({"device": device.name, "how": "zkteco", "short": True})
-        elif beside is not None:
-            turned = bool(beside.options.get("reverse_bytes"))
-            short = beside.kind == "wiegand485"
-            found.append(
-                {"device": device.name, "how": "relay", "cards": beside.name, "turned": turned, "short": short}
-            )
+        for card in branch.devices:
+            if card.options.get("gate") == f"{branch.id}-{device.name}":
+                turned = bool(card.options.get("reverse_bytes"))
+                short = card.kind == "wiegand485"
+                way = {"device": device.name, "how": "relay", "cards": card.name, "turned": turned, "short": short}
+                found.append({**way, "medium": "DESFIRE"} if card.kind == "pcsc" else way)
     return found
 
 

@@ -30,7 +30,8 @@ class Wiegand485:
     """Wiegand converters on one line (9600 8N1 unless the URL says otherwise), each card as its bits with parity.
 
     The converters speak when a card is shown and are silent otherwise, so the driver is online while its port is open: an
-    unplugged converter cannot be told from one at which nobody shows a card (``last_frame_ms`` in `health` is what there is).
+    unplugged converter cannot be told from one at which nobody shows a card (``last_frame_ms`` in `health` is what there is). A
+    serial server that is gone can: its TCP connection is lost within half a minute.
     """
 
     kind = "wiegand485"

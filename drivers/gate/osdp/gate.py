@@ -99,7 +99,7 @@ class OsdpGate:
         self._outputs: dict[str, int] = {"IN": output_no, "OUT": output_out if output_out >= 0 else output_no}
         self._active_low = active_low
         self._door = meaning.door is not None
-        self._contacts = Contacts(device, meaning)
+        self._contacts = Contacts(device, meaning, only_changes=not ask_inputs)
         self._inputs: list[bool] = []
         at_rest = tuple(rest(number, active_low) for number in sorted(set(self._outputs.values())) if number >= 0)
         self._settings = PanelSettings(url, baudrate, address, scbk, commission, refresh_ms, ask_inputs, at_rest)
@@ -191,8 +191,9 @@ class OsdpGate:
                 raise DeviceRefused(
                     "NO_OUTPUT", "nothing is wired to this cardreader; name its gate in the configuration"
                 )
-            self._contacts.authorise(time.monotonic_ns() + command.seconds_tenths * 100_000_000)
             await self._send(output(number, not self._active_low, command.seconds_tenths))
+            # after the order: one that failed excuses no open door
+            self._contacts.authorise(time.monotonic_ns() + command.seconds_tenths * 100_000_000)
             self._counts["openings"] += 1
         elif isinstance(command, ShowDenied):
             await asyncio.gather(
@@ -276,6 +277,8 @@ class OsdpGate:
         if not link.up:
             self._tamper = None  # told again when the device is back: a case may have been opened meanwhile
             self._in_loop(self._forget_inputs)
+        else:
+            self._in_loop(self._contacts.linked, time.monotonic_ns())
         identity = self._panel.identity if self._panel and link.up else {}
         facts: dict[str, Fact] = {"sc_active": int(link.secure), **identity}
         self._tell(DeviceState(self.device, _state_of(link), link.reason_code, facts))

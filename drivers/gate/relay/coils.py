@@ -7,17 +7,22 @@ one without, the coil is written on and off. Either way a coil that should be at
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Callable
 
-from drivers.base import DeviceRefused, DriverError
-from drivers.gate.relay.line import ModbusLine, PduRefused
+from drivers.base import DeviceOffline, DeviceRefused, DriverError
+from drivers.gate.relay.line import ORDER_TRIES, ModbusLine, PduRefused
 from drivers.gate.relay.settings import RelaySettings
 
 __all__ = ["Coils", "NoFlash"]
 
 GRACE_S = 0.3
 """A board's timer counts in 100 ms and from the moment it understood; so long after the end a coil may still be on."""
+DOUBT_S = 30.0
+"""An order that got no answer may still arrive for so long; until then every look reads the coils back."""
+RENEW_TRIES = 4
+"""A slice is renewed at half time: there is time to send it again over a line that loses some."""
 PROOF_TENTHS = 2
 _NO_SUCH_ADDRESS = (1, 2, 3)
 """Modbus exceptions of a board that does not know the flash registers: function, address or value."""
@@ -35,12 +40,22 @@ class NoFlash(DeviceRefused):
 class Coils:
     """The coils of one open line; the caller holds the line's lock around every coroutine here, `due` and `rest` excepted."""
 
-    def __init__(self, line: ModbusLine, settings: RelaySettings, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        line: ModbusLine,
+        settings: RelaySettings,
+        clock: Callable[[], float],
+        *,
+        doubtful_until: float = -math.inf,
+    ) -> None:
         self._line = line
         self._set = settings
         self._clock = clock
         self._until: dict[int, float] = {}
         self._board_until: dict[int, float] = {}
+        self._resume: dict[int, tuple[float, float]] = {}
+        self.doubtful_until = doubtful_until
+        """Until then (``clock``) an order told as failed may still be carried out, on this line or one before."""
         self.repaired = 0
         """Coils found on without reason, or off at rest, and put right."""
         self.proven = False
@@ -65,30 +80,53 @@ class Coils:
         self.proven = True
 
     async def act(self, coil: int, seconds: float) -> None:
-        """Let a coil act for ``seconds`` (inf = until `stop`) from now, or longer where it was to act longer already."""
+        """Let a coil act for ``seconds`` (inf = until `stop`) from now, or longer where it was to act longer already.
+
+        Raises `DriverError`; then the order is withdrawn, and should it be carried out late, the coil is put at rest again.
+        """
         now = self._clock()
         until = max(self._until.get(coil, 0.0), now + seconds)
-        if self._set.flash == "waveshare":
-            await self._slice(coil, until)
-        else:
-            await self._line.write_coil(coil, coil not in self._set.active_low)
+        try:
+            if self._set.flash == "waveshare":
+                await self._slice(coil, until, ORDER_TRIES)
+            else:
+                await self._line.write_coil(coil, coil not in self._set.active_low, unanswered=ORDER_TRIES)
+        except DeviceOffline:
+            self.doubtful_until = self._clock() + DOUBT_S
+            if self._until.get(coil, 0.0) <= self._clock():  # else somebody else's opening is under way
+                with contextlib.suppress(DeviceOffline):
+                    await self._line.withdraw(coil, coil in self._set.active_low)
+            raise
         self._until[coil] = until
+
+    async def pause(self, coil: int, seconds: float) -> None:
+        """Put a coil at rest for ``seconds`` (inf = for good); then it acts on where it was to act longer."""
+        now = self._clock()
+        until = self._until.get(coil, 0.0)
+        await self.stop(coil)
+        if until > now + seconds:
+            self._resume[coil] = (now + seconds, until)
 
     async def stop(self, coil: int) -> None:
         """Put a coil at rest now."""
         await self._line.write_coil(coil, coil in self._set.active_low)
-        self._until.pop(coil, None)
-        self._board_until.pop(coil, None)
+        for times in (self._until, self._board_until, self._resume):
+            times.pop(coil, None)
 
-    async def _slice(self, coil: int, until: float) -> None:
+    @property
+    def doubtful(self) -> bool:
+        """Whether an order told as failed may still be carried out."""
+        return self._clock() < self.doubtful_until
+
+    async def _slice(self, coil: int, until: float, unanswered: int) -> None:
         tenths = min(
             math.ceil((until - self._clock()) * 10 - 0.01) if until < math.inf else math.inf, self._set.lease_tenths
         )
-        await self._flash(coil, max(1, int(tenths)))
+        await self._flash(coil, max(1, int(tenths)), unanswered)
 
-    async def _flash(self, coil: int, tenths: int) -> None:
+    async def _flash(self, coil: int, tenths: int, unanswered: int = RENEW_TRIES) -> None:
         try:
-            await self._line.flash(coil, tenths, on=coil not in self._set.active_low)
+            await self._line.flash(coil, tenths, on=coil not in self._set.active_low, unanswered=unanswered)
         except PduRefused as error:
             if error.exception_code in _NO_SUCH_ADDRESS:
                 raise NoFlash from error
@@ -96,9 +134,9 @@ class Coils:
         self._board_until[coil] = self._clock() + tenths / 10
 
     def due(self) -> bool:
-        """Whether `tend` has something to do now: a pulse has ended, or a slice is half used."""
+        """Whether `tend` has something to do now: a pulse or a pause has ended, or a slice is half used."""
         now = self._clock()
-        return any(self._next(coil) <= now for coil in self._until)
+        return any(self._next(coil) <= now for coil in self._until) or any(at <= now for at, _ in self._resume.values())
 
     def _next(self, coil: int) -> float:
         until = self._until[coil]
@@ -108,10 +146,14 @@ class Coils:
         return until + GRACE_S if board >= until else board - self._set.lease_tenths / 20
 
     async def tend(self) -> None:
-        """End pulses that are over and renew slices that are half used."""
+        """End pulses and pauses that are over and renew slices that are half used."""
+        for coil, (at, until) in tuple(self._resume.items()):
+            if at <= self._clock():
+                del self._resume[coil]
+                await self.act(coil, until - self._clock())
         for coil in [coil for coil in self._until if self._next(coil) <= self._clock()]:
             if self._until[coil] > self._clock():
-                await self._slice(coil, self._until[coil])
+                await self._slice(coil, self._until[coil], RENEW_TRIES)
             elif self._set.flash == "waveshare":
                 del self._until[coil]  # the board has ended it; `check` looks
             else:

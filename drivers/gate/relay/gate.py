@@ -7,7 +7,7 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from drivers.base import (
     Backoff,
@@ -68,6 +68,7 @@ class RelayGate:
         self._emit: Emit = lambda _event: None
         self._state: tuple[State, str] = ("offline", "STARTING")
         self._stuck = self._no_flash = False
+        self._doubtful_until = -math.inf
         self._errors: deque[bool] = deque(maxlen=_WINDOW)
         self._last_heard_ns: int | None = None
         self._counts = dict.fromkeys(
@@ -123,7 +124,7 @@ class RelayGate:
     async def _attempt(self) -> None:
         port: Port | None = None
         try:
-            port = await open_port(self._url, baudrate=9600)
+            port = await open_port(self._url, baudrate=9600, orders=True)
             self._counts["opened"] += 1
             await self._serve(ModbusLine(port, self._set.unit, self._set.framing))
         except DeviceOffline as error:
@@ -147,6 +148,7 @@ class RelayGate:
                 # cancelled, or the line is bad: one last try, for a board that ends no pulse itself
                 await coils.rest()
             self._counts["repaired"] += coils.repaired
+            self._doubtful_until = coils.doubtful_until
         if line is not None:
             self._last_heard_ns = line.heard_ns
             for name, count in line.counters().items():
@@ -154,7 +156,7 @@ class RelayGate:
 
     async def _serve(self, line: ModbusLine) -> None:
         loop = asyncio.get_running_loop()
-        self._line, coils = line, Coils(line, self._set, loop.time)
+        self._line, coils = line, Coils(line, self._set, loop.time, doubtful_until=self._doubtful_until)
         async with self._one_at_a_time:
             await coils.begin()
         self._coils = coils
@@ -170,7 +172,7 @@ class RelayGate:
                 if coils.due():
                     await coils.tend()
                     check_at = min(check_at, began)
-                if began >= check_at:
+                if began >= check_at or coils.doubtful:
                     self._stuck = not await coils.check()
                     check_at = began + CHECK_S
                 self._errors.append(line.errors > errors)
@@ -209,27 +211,30 @@ class RelayGate:
         """Carry out a command given as data; raises as `open` does, COMMAND_UNKNOWN for one that a relay board has not."""
         if isinstance(command, OpenGate):
             out = self._set.coil_out if command.direction == "OUT" and self._set.coil_out >= 0 else self._set.coil_in
+            await self._order(lambda coils: coils.act(out, command.seconds_tenths / 10))
+            # after the order: one that failed excuses no open door
             self._contacts.authorise(time.monotonic_ns() + command.seconds_tenths * 100_000_000)
-            await self._act(out, command.seconds_tenths / 10)
             self._counts["openings"] += 1
         elif isinstance(command, ShowDenied):
             if self._set.deny_coil >= 0:
-                await self._act(self._set.deny_coil, self._set.deny_tenths / 10)
+                await self._order(lambda coils: coils.act(self._set.deny_coil, self._set.deny_tenths / 10))
             self._counts["denied"] += 1
         elif isinstance(command, SetOutput):
             if command.output_no >= self._set.coils:
                 raise DeviceRefused("BAD_OUTPUT", "the relay board has no such coil")
-            await self._act(command.output_no, (command.tenths / 10 or math.inf) if command.on else 0.0)
+            number, seconds = command.output_no, command.tenths / 10 or math.inf
+            acts = command.on != (number in self._set.active_low)  # the coil itself: on is energised
+            await self._order(lambda coils: coils.act(number, seconds) if acts else coils.pause(number, seconds))
         else:
             raise DeviceRefused("COMMAND_UNKNOWN", "a relay board has no such command")
 
-    async def _act(self, coil: int, seconds: float) -> None:
+    async def _order(self, order: Callable[[Coils], Awaitable[None]]) -> None:
         try:
             async with self._one_at_a_time:
                 coils = self._coils
                 if coils is None:
                     raise DeviceOffline("DEVICE_OFFLINE", "the relay board does not answer")
-                await (coils.act(coil, seconds) if seconds else coils.stop(coil))
+                await order(coils)
         except DriverError as error:
             self._counts["commands_failed"] += 1
             self._no_flash = self._no_flash or isinstance(error, NoFlash)

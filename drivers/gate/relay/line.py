@@ -26,7 +26,7 @@ from pymodbus.pdu.register_message import WriteSingleRegisterRequest
 from drivers.base import DeviceOffline, DeviceRefused
 from drivers.port import Port
 
-__all__ = ["FLASH_OFF", "FLASH_ON", "FlashRequest", "Framing", "ModbusLine", "PduRefused"]
+__all__ = ["FLASH_OFF", "FLASH_ON", "ORDER_TRIES", "FlashRequest", "Framing", "ModbusLine", "PduRefused"]
 
 Framing: TypeAlias = Literal["rtu", "tcp"]
 ANSWER_S = 0.3
@@ -34,6 +34,8 @@ ANSWER_S = 0.3
 TRIES = 8
 GIVE_UP_S = 1.6
 """A board counts as gone after so long, or so many questions, without one sound answer."""
+ORDER_TRIES = 2
+"""An order to open that nobody answers is sent so often and no oftener: a converter that hangs works off every one of them later."""
 PAUSE_S = 0.004
 """Silence before a question: 3.5 characters at 9600 baud (Modbus over serial line 1.02, 2.5.1.1)."""
 QUIET_S = 0.03
@@ -101,9 +103,20 @@ class ModbusLine:
         answer = await self._ask(ReadCoilsRequest(address=0, count=count, dev_id=self._unit), 2 + (count + 7) // 8)
         return list(answer.bits[:count])
 
-    async def write_coil(self, coil: int, on: bool) -> None:
-        """Switch one coil (function 05)."""
-        await self._ask(WriteSingleCoilRequest(address=coil, bits=[on], dev_id=self._unit), 5)
+    async def write_coil(self, coil: int, on: bool, *, unanswered: int = TRIES) -> None:
+        """Switch one coil (function 05), sent ``unanswered`` times at most where nothing comes back."""
+        await self._ask(WriteSingleCoilRequest(address=coil, bits=[on], dev_id=self._unit), 5, unanswered)
+
+    async def withdraw(self, coil: int, on: bool) -> None:
+        """Send one coil's state behind an order that got no answer, and wait for none: what is late comes in this order."""
+        self._in_step = False
+        self._counts["commands"] += 1
+        self._number = self._number % 0xFFFF + 1
+        request = WriteSingleCoilRequest(address=coil, bits=[on], dev_id=self._unit)
+        request.transaction_id = self._number
+        if self._framing == "rtu":
+            await asyncio.sleep(PAUSE_S)
+        await self._port.write(self._framer.buildFrame(request))
 
     async def write_coils(self, states: list[bool]) -> None:
         """Switch coils 0 and up at once (function 15), one by one on a board that does not know it."""
@@ -115,23 +128,25 @@ class ModbusLine:
             for coil, on in enumerate(states):
                 await self.write_coil(coil, on)
 
-    async def flash(self, coil: int, tenths: int, *, on: bool) -> None:
-        """Let the board itself switch a coil for 1..32767 tenths of a second and back."""
-        await self._ask(FlashRequest(FLASH_ON if on else FLASH_OFF, coil, tenths, self._unit), 5)
+    async def flash(self, coil: int, tenths: int, *, on: bool, unanswered: int = TRIES) -> None:
+        """Let the board itself switch a coil for 1..32767 tenths of a second and back; ``unanswered`` as in `write_coil`."""
+        await self._ask(FlashRequest(FLASH_ON if on else FLASH_OFF, coil, tenths, self._unit), 5, unanswered)
 
     async def write_register(self, register: int, value: int) -> None:
         """Write one holding register (function 06)."""
         await self._ask(WriteSingleRegisterRequest(address=register, registers=[value], dev_id=self._unit), 5)
 
-    async def _ask(self, request: ModbusPDU, size: int) -> ModbusPDU:
+    async def _ask(self, request: ModbusPDU, size: int, unanswered: int = TRIES) -> ModbusPDU:
         """Send a question and give its answer of ``size`` bytes, asking again over a bad line (every question may be repeated).
 
+        A spoiled answer says that the question arrived and does not wait anywhere; only silence counts for ``unanswered``.
         Raises `PduRefused`, `DeviceOffline` NO_ANSWER, `PortError`.
         """
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + GIVE_UP_S
+        silences = self._counts["timeouts"]
         for _ in range(TRIES):
-            if loop.time() >= give_up_at:
+            if loop.time() >= give_up_at or self._counts["timeouts"] - silences >= unanswered:
                 break
             await self._silence()
             answer = await self._exchange(request, size)

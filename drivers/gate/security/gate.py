@@ -181,6 +181,9 @@ class FeigGate:
             self._noise.popleft()
         if now - max(self._heard_at or began, began) > self._set.keepalive_s:
             self._noise.clear()  # silence is no noise
+            if not self._url.startswith("listen:"):
+                # a connection that nobody is behind any more; a gate that calls us keeps its door
+                raise DeviceOffline("NO_KEEPALIVE", "the gate says nothing any more")
             self._tell("offline", "NO_KEEPALIVE")
         elif self._heard_at is None or self._heard_at < began:
             return  # not a word yet

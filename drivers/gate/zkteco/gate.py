@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from drivers.base import (
     Backoff,
@@ -28,14 +28,12 @@ from drivers.base import (
 from drivers.gate.zkteco.link import ZkLink
 from drivers.gate.zkteco.meaning import Meaning, ZkSettings
 from drivers.port import Port, open_port, parse_url
-from protocols.zkteco import Address, DoorStatus
+from protocols.zkteco import Address, DoorStatus, Record
 
 MAX_SECONDS = 254
 """Longest opening that the control command can say; 255 means for good."""
-BACKLOG_REPLIES = 200
-"""Replies of old records read at a start before the rest is given up as not ending."""
-OWN_OPENING_NS = 5_000_000_000
-"""In mode observe an opening of the controller answers for so long the question whether it opened."""
+BACKLOG_S = 2.0
+"""A backlog that takes longer to read is told as BACKLOG: 100,000 records, one a reply, take an hour."""
 _PARAMETERS = ("~SerialNumber", "FirmVer", "~DeviceName", "LockCount", "AuxInCount")
 _FACTS = {"FirmVer": "firmware", "~DeviceName": "model", "LockCount": "doors", "AuxInCount": "aux_inputs"}
 
@@ -44,7 +42,8 @@ class ZkGate:
     """A C3 or inBio controller at tcp:HOST:4370 with its cardreaders, locks and sensors.
 
     The controller times every opening itself, so a door falls shut when the edge dies. Cards and passages that it gathered while
-    nobody listened are dropped (counted as ``backlog``): who held a card there a minute ago is gone.
+    nobody listened are dropped (counted as ``backlog``), however many: who held a card there a minute ago is gone. Reason beside the
+    usual: BACKLOG (degraded: it opens when told to, and no card is told until all that is old is read).
     """
 
     kind = "zkteco"
@@ -124,7 +123,7 @@ class ZkGate:
         port: Port | None = None
         link: ZkLink | None = None
         try:
-            port = await open_port(self._url)
+            port = await open_port(self._url, orders=True)
             self._counts["opened"] += 1
             link = ZkLink(port)
             await link.connect(self._password)
@@ -154,37 +153,35 @@ class ZkGate:
     async def _serve(self, link: ZkLink) -> None:
         found = await link.parameters(_PARAMETERS)
         self._identity = {_FACTS[name]: found[name][:40] for name in _FACTS if name in found}
-        await self._drain(link)
-        self._link = link
-        self._backoff.reset()
-        self._tell("online", "OK")
+        loop = asyncio.get_running_loop()
+        backlog, late_at = True, loop.time() + BACKLOG_S
         while True:
             async with self._one_at_a_time:
                 records = await link.log()
-            now_ns = time.monotonic_ns()
-            for record in records:
-                for event in self._meaning.take(record, now_ns):
-                    self._emit(event)
-            if not records or all(isinstance(record, DoorStatus) for record in records):
+            caught_up = not records or all(isinstance(record, DoorStatus) for record in records)
+            self._take(records, backlog=backlog)
+            if backlog and (caught_up or loop.time() >= late_at):
+                self._link = link
+                self._backoff.reset()
+                self._tell(*(("online", "OK") if caught_up else ("degraded", "BACKLOG")))
+            if caught_up:
+                backlog = False
                 await asyncio.sleep(self._poll_s)
 
-    async def _drain(self, link: ZkLink) -> None:
-        """Read what the controller gathered before we came: its alarms still count, its cards do not."""
-        for _ in range(BACKLOG_REPLIES):
-            records = await link.log()
-            now_ns = time.monotonic_ns()
-            for record in records:
-                self._counts["backlog"] += not isinstance(record, DoorStatus)
-                for event in self._meaning.take(record, now_ns, backlog=True):
-                    self._emit(event)
-            if not records or all(isinstance(record, DoorStatus) for record in records):
-                return
+    def _take(self, records: Sequence[Record], *, backlog: bool) -> None:
+        """Of what the controller gathered before we came the alarms still count, the cards do not."""
+        now_ns = time.monotonic_ns()
+        for record in records:
+            self._counts["backlog"] += backlog and not isinstance(record, DoorStatus)
+            for event in self._meaning.take(record, now_ns, backlog=backlog):
+                self._emit(event)
 
     async def open(self, tenths: int, direction: Direction = "IN") -> None:
         """Open the door that leads that way for ``tenths`` of a second, rounded up to whole seconds; returns once confirmed.
 
-        In mode observe nothing is sent: it returns where the controller itself opened within 5 s and raises `DeviceRefused`
-        CONTROLLER_DENIED otherwise. Raises `DeviceOffline`; `DeviceRefused` BAD_OPEN_TIME beyond 254 s.
+        In mode observe nothing is sent: it returns, once, where the controller itself opened for the card that it told of last at the
+        door of that way, within 5 s, and raises `DeviceRefused` CONTROLLER_DENIED otherwise. Raises
+        `DeviceOffline`; `DeviceRefused` BAD_OPEN_TIME beyond 254 s.
         """
         await self.execute(OpenGate(tenths, direction))
 
@@ -210,16 +207,14 @@ class ZkGate:
 
     async def _open(self, command: OpenGate) -> None:
         if self._set.mode == "observe":
-            opened_ns = self._meaning.opened_by_controller_ns
-            if opened_ns is None or time.monotonic_ns() - opened_ns > OWN_OPENING_NS:
+            if not self._meaning.opened_itself(command.direction, time.monotonic_ns()):
                 raise DeviceRefused("CONTROLLER_DENIED", "the controller decides here, and it did not open")
             return
         seconds = -(-command.seconds_tenths // 10)
         if seconds > MAX_SECONDS:
             raise DeviceRefused("BAD_OPEN_TIME", f"the controller opens for at most {MAX_SECONDS} seconds")
-        out = command.direction == "OUT" and self._set.door_out
-        self._meaning.opened(command.direction)
-        await self._switch(self._set.door_out if out else self._set.door_in, Address.DOOR, seconds)
+        await self._switch(self._meaning.door(command.direction), Address.DOOR, seconds)
+        self._meaning.opened(command.direction, seconds, time.monotonic_ns())
         self._counts["openings"] += 1
 
     async def _switch(self, output: int, address: Address, seconds: int) -> None:

@@ -51,13 +51,21 @@ class TagWriter:
             raise refused(first) from first
 
     async def image(self, uid: str, image: TagImage, info: SystemInformationReply | None) -> None:
-        """Write content, DSFID, AFI, EAS, then locks; raises `StatusError` or `TagRefused`."""
-        step = max(1, BYTES_AT_ONCE // image.block_size) * image.block_size
-        for at in range(0, len(image.data), step):
-            data = image.data[at : at + step]
-            await self._line.ask(WriteBlocksRequest(uid, at // image.block_size, data, image.block_size))
+        """Write content, DSFID, AFI, EAS, then locks; raises `StatusError` or `TagRefused`.
+
+        Block 0 is zeros until all else of the content stands there: a tag pulled away midway is no item, never another one.
+        """
+        size = image.block_size
+        head, rest = image.data[:size], image.data[size:]
+        step = max(1, BYTES_AT_ONCE // size) * size
+        if head:
+            await self._line.ask(WriteBlocksRequest(uid, 0, bytes(len(head)), size))
+        for at in range(0, len(rest), step):
+            await self._line.ask(WriteBlocksRequest(uid, 1 + at // size, rest[at : at + step], size))
         if info is None or info.dsfid != image.dsfid:
             await self._line.ask(WriteDsfidRequest(uid, image.dsfid))
+        if head:
+            await self._line.ask(WriteBlocksRequest(uid, 0, head, size))
         await self.security(uid, Security(image.afi, image.eas))
         if self._lock:
             for block in image.locks:

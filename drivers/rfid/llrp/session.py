@@ -37,8 +37,9 @@ Operation = params.C1G2Read | params.C1G2Write
 
 @dataclass(slots=True)
 class Sighting:
-    """What the reports said of one EPC: last seen at (loop seconds), how often, how strong (dBm), TID and PC where told."""
+    """What the reports said of one EPC: first and last seen at (loop seconds), how often, how strong (dBm), TID and PC where told."""
 
+    first_at: float
     last_at: float
     times: int = 0
     rssi_dbm: float | None = None
@@ -62,6 +63,7 @@ class LlrpSession:
         self._results: dict[int, asyncio.Future[object]] = {}
         self._number = 0
         self._heard_at = 0.0
+        self._began_at = 0.0
         self._specs = asyncio.Semaphore(1)
 
     @property
@@ -98,6 +100,7 @@ class LlrpSession:
         await self.ask(messages.ADD_ROSPEC(ro_spec=self._rospec()))
         await self.ask(messages.ENABLE_ROSPEC(ro_spec_id=ROSPEC_ID))
         await self.ask(messages.START_ROSPEC(ro_spec_id=ROSPEC_ID))
+        self._began_at = asyncio.get_running_loop().time()
         for gpi in (await self._config()).gpi_port_current_states:
             if gpi.config:
                 self._on_input(gpi.gpi_port_num, int(gpi.state) == int(enums.GPIPortState.High))
@@ -178,6 +181,11 @@ class LlrpSession:
             await self._config()
             self._heard_at = now
 
+    def was_there_at_start(self, epc: bytes) -> bool:
+        """Whether a tag was reported before ``gone_ms`` of this connection were over: whoever lies there is reported so often."""
+        seen = self.seen.get(epc)
+        return seen is not None and seen.first_at - self._began_at < self._settings.gone_ms / 1000
+
     async def temperature(self) -> float | None:
         """The reader's temperature in degrees, where it tells."""
         try:
@@ -222,7 +230,7 @@ class LlrpSession:
                 waiting.set_result(result)
         if not told.epc or (told.epc not in self.seen and len(self.seen) >= MAX_TAGS):
             return
-        seen = self.seen.setdefault(told.epc, Sighting(now))
+        seen = self.seen.setdefault(told.epc, Sighting(now, now))
         seen.last_at = now
         seen.times += max(1, told.seen_count or 1)
         seen.rssi_dbm = told.rssi_dbm

@@ -12,7 +12,7 @@ __all__ = ["LlrpSettings", "settings_of"]
 _RANGES = {
     "poll_ms": (20, 5000), "gone_ms": (100, 60_000), "session": (0, 3), "population": (1, 1000), "mode": (0, 65535),
     "power_dbm": (0, 36), "rssi_floor_dbm": (-120, 0), "keepalive_ms": (200, 600_000), "op_ms": (100, 30_000),
-    "afi_secured": (0, 255), "afi_on_loan": (0, 255),
+    "afi_secured": (0, 255), "afi_on_loan": (0, 255), "window_ms": (100, 600_000),
 }  # fmt: skip
 _KNOWN = frozenset({*_RANGES, "antennas", "tid", "password", "tells"})
 
@@ -32,6 +32,7 @@ class LlrpSettings:
     op_ms: int = 1500
     read_tid: bool = True
     gate: bool = False
+    window_ms: int = 5000
     afi_pair: AfiPair = DEFAULT_AFI
     password: int = field(default=0, repr=False)
 

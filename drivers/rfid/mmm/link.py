@@ -261,18 +261,27 @@ class MmmLink:
         return with_security(self, tag, Security(info.afi, eas))
 
     async def write_image(self, uid: str, image: TagImage) -> None:
-        """Write a whole tag: blocks that differ, DSFID, locks where asked for, then AFI and EAS; raises `TagRefused`.
+        """Write a whole tag: blocks that differ, DSFID, block 0, locks where asked for, then AFI and EAS; raises `TagRefused`.
 
-        Blocks that already hold what is wanted are left alone, so that a tag with locked blocks can be written again.
+        Blocks that already hold what is wanted are left alone, so that a tag with locked blocks can be written again. Where one
+        differs, block 0 is zeros until all else stands there: a tag pulled away midway is no item, never another one.
         """
         try:
             info = await self._info(uid)
             wanted = image.data + bytes(-len(image.data) % BLOCK_SIZE)
             if image.tech != "HF" or len(wanted) > BLOCK_SIZE * (info.block_count or 256):
                 raise TagRefused("TOO_SMALL")
-            await self._write_differing(uid, wanted)
-            if await self._dsfid(uid, info) != image.dsfid:
+            present = await self._blocks(uid, 0, len(wanted) // BLOCK_SIZE)
+            if len(present) < len(wanted):
+                raise TagRefused("TOO_SMALL")
+            dsfid_differs = await self._dsfid(uid, info) != image.dsfid
+            part3 = image.dsfid == _DSFID_PART3
+            emptied = await self._empty_head(uid, present, wanted, dsfid_differs, part3 and not dsfid_differs)
+            await self._write_differing(uid, present, wanted)
+            if dsfid_differs:
                 await self._line.ask(WriteDsfidRequest(uid, image.dsfid))
+            if emptied:
+                await self._line.ask(WriteBlocksRequest(uid, 0, wanted[:BLOCK_SIZE]))
             if self._lock and image.locks:
                 await self._lock_blocks(uid, wanted, image.locks)
         except MmmError as error:
@@ -280,11 +289,22 @@ class MmmLink:
         eas = image.eas if self._use_eas and uid.startswith(_NXP) else None
         await self.write_security(uid, Security(image.afi, eas))
 
-    async def _write_differing(self, uid: str, wanted: bytes) -> None:
-        present = await self._blocks(uid, 0, len(wanted) // BLOCK_SIZE)
-        if len(present) < len(wanted):
-            raise TagRefused("TOO_SMALL")
-        differing = [at for at in range(0, len(wanted), BLOCK_SIZE) if present[at : at + 4] != wanted[at : at + 4]]
+    async def _empty_head(self, uid: str, present: bytes, wanted: bytes, dsfid_differs: bool, part3: bool) -> bool:
+        """Write zeros to block 0 where anything of the tag differs; False where nothing does, or where it is locked and right."""
+        if not wanted or (present == wanted and not dsfid_differs):
+            return False
+        try:
+            await self._line.ask(WriteBlocksRequest(uid, 0, bytes(BLOCK_SIZE)))
+        except MmmError as error:
+            if error.error == LOCKED and part3 and present[:BLOCK_SIZE] == wanted[:BLOCK_SIZE]:
+                return False  # a half-written tag of ISO 28560-3 is found out by its check value
+            raise
+        return True
+
+    async def _write_differing(self, uid: str, present: bytes, wanted: bytes) -> None:
+        """Write the blocks after block 0 that differ."""
+        places = range(BLOCK_SIZE, len(wanted), BLOCK_SIZE)
+        differing = [at for at in places if present[at : at + BLOCK_SIZE] != wanted[at : at + BLOCK_SIZE]]
         while differing:
             run = [differing.pop(0)]
             while differing and differing[0] == run[-1] + BLOCK_SIZE and len(run) < CHUNK:

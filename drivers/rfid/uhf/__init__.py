@@ -16,7 +16,11 @@ BAUD = 57600
 
 
 class UhfPad(PollingPad):
-    """A UHF pad; beyond every pad's it sounds by `Signal`. What half-written tags held before outlives a lost line."""
+    """A UHF pad; beyond every pad's it sounds by `Signal`. What half-written tags held before outlives a lost line.
+
+    Where its antennas refuse for good it is degraded: ANTENNA_REFUSED (not connected, or it has no such antenna) or
+    INVENTORY_REFUSED; then only the tags of the others are told.
+    """
 
     def __init__(self, device: str, url: str, settings: UhfSettings, *, poll_ms: int = 250) -> None:
         undo: dict[str, Before] = {}
@@ -29,6 +33,16 @@ class UhfPad(PollingPad):
         super().__init__(
             device, url, kind="uhfreader18", link=link, baudrate=BAUD, poll_ms=poll_ms, commands=frozenset({"Signal"})
         )
+
+    def _judge(self, erred: bool) -> None:
+        if self._uhf is None or not self._uhf.trouble:
+            super()._judge(erred)
+            return
+        self._errors.clear()  # these were refusals, not noise
+        self._tell("degraded", self._uhf.trouble)
+        if self._uhf.deaf and self._tags:  # nobody knows what lies there now
+            self._sightings.forget()
+            self._show(())
 
     async def execute(self, command: Command) -> None:
         """Carry out `Signal`: its beeps; raises `DeviceRefused` UNSUPPORTED for other commands, `DeviceOffline`."""
@@ -43,12 +57,13 @@ class UhfPad(PollingPad):
 def build(device: str, url: str, options: Options) -> Driver:
     """Make a driver of an UHFReader18/288 (57600 8N1 unless the URL says otherwise).
 
-    Options: ``poll_ms`` (20..5000); ``address`` (0..254, 255 = whichever answers); ``family`` ("auto", "18", "288": auto goes by the
-    length of its information); ``tid`` ("auto" = by FastID where chip and device have it, else read; "read"; "never" = tags are named
-    by their EPC); ``afi_secured``, ``afi_on_loan`` (0x07 and 0xC2); of the 288 family ``antennas`` ("1" or "1,2": those under this
-    pad), ``q`` (0..15, 2**q is about the number of tags), ``scan_ms`` (100..25500 an antenna; 18: its own setting is changed) and
-    ``rssi_floor`` (0..255 in the device's unit: weaker tags lie elsewhere); ``power_dbm`` (0..30); ``password`` (8 hex digits, the
-    tags' access password). Raises `ConfigurationError` UNKNOWN_OPTION, BAD_OPTION, BAD_POLL, BAD_URL.
+    Options: ``poll_ms`` (20..5000); ``address`` (0..254, 255 = whichever answers); ``family`` ("auto", "18", "288": auto goes by
+    the length of its information); ``tid`` ("auto" = by FastID where chip and device have it, else read; "read"; "never" = tags are
+    named by their EPC); ``afi_secured``, ``afi_on_loan`` (0x07 and 0xC2); of the 288 family ``antennas`` ("1" or "1,2": those under
+    this pad; only "1" where the device does not let an antenna be chosen), ``q`` (0..15, 2**q is about the number of tags),
+    ``scan_ms`` (100..25500 an antenna; 18: its own setting is changed) and ``rssi_floor`` (0..255 in the device's unit: weaker tags
+    lie elsewhere); ``power_dbm`` (0..30); ``password`` (8 hex digits, the tags' access password). Raises `ConfigurationError`
+    UNKNOWN_OPTION, BAD_OPTION, BAD_POLL, BAD_URL.
     """
     settings, poll_ms = settings_of(options)
     return UhfPad(device, url, settings, poll_ms=poll_ms)

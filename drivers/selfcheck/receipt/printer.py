@@ -1,8 +1,9 @@
 """The receipt printer as a driver: a bounded queue, one receipt at a time, and an honest word about what came of it.
 
 A receipt counts as printed when the printer answers a question sent behind it, which it does only once everything before is
-on paper. Whatever goes wrong after the first byte is uncertain: the error says so, the printer's buffers are cleared so that the
-rest never comes out later, and nothing is printed again by itself.
+on paper. That answer is one byte without a check value, and 00 is also what a line reads when it breaks: it is asked for twice, and
+believed only from a printer that tells its sensors right after. Whatever goes wrong after the first byte is uncertain: the error
+says so, the printer's buffers are cleared so that the rest never comes out later, and nothing is printed again by itself.
 """
 
 from __future__ import annotations
@@ -28,14 +29,18 @@ from drivers.base import (
 from drivers.port import Port
 from drivers.selfcheck.receipt.rendering import Cut, render
 from drivers.selfcheck.receipt.status import ASK_TURN, CANCEL, STATUS_QUESTIONS, PrinterStatus, is_realtime, is_turn
-from drivers.selfcheck.receipt.transport import open_printer, parse_printer_url
+from drivers.selfcheck.receipt.transport import line_speed, open_printer, parse_printer_url
 
 __all__ = ["PrinterError", "ReceiptPrinter"]
 
 QUEUE = 8
 """Receipts waiting; more means that the printer stands and readers should be told so."""
 PRINT_S = 10.0
-"""A receipt of 200 lines takes 7 s at 150 mm/s."""
+"""A receipt of 200 lines takes 7 s at 150 mm/s; what a serial line takes to carry it comes on top."""
+PROOFS = 2
+"""Answers in its turn after which a receipt counts: one stray byte is none."""
+BITS_PER_BYTE = 10
+"""8N1: start, eight data bits, stop."""
 WAIT_S = 10.0
 """A receipt that could not begin in this time is not wanted any more: its reader has gone."""
 ANSWER_S = 0.6
@@ -47,6 +52,7 @@ MOST_ANSWERS = 4
 """Answers that may lie on the line together, where some were late."""
 PAUSE_S = 0.05
 PIECE = 1024
+"""Bytes of one write, less where the line carries less in a second: a write has a deadline of its own."""
 
 
 class PrinterError(DriverError):
@@ -121,6 +127,7 @@ class ReceiptPrinter:
         self._two_way = two_way and self._where.way != "file"
         self._poll_s = poll_s
         self._baudrate = baudrate
+        self._bits_per_s = line_speed(self._where, baudrate)
         self._backoff = Backoff(uniform)
         self._emit: Emit = lambda _event: None
         self._told: tuple[State, str, PrinterStatus] = ("offline", "STARTING", PrinterStatus())
@@ -141,7 +148,9 @@ class ReceiptPrinter:
         }  # fmt: skip
 
     async def print_receipt(self, receipt: Receipt) -> None:
-        """Print and cut; at most 20 s, of which 10 waiting. Raises `PrinterError`; nothing is printed twice by itself.
+        """Print and cut; at most 20 s, of which 10 waiting, and as long as a serial line takes to carry it (42 kB at 19200 baud: 22 s).
+
+        Raises `PrinterError`; nothing is printed twice by itself.
 
         Cancelled before its turn it is withdrawn; cancelled later it comes out all the same.
         """
@@ -307,9 +316,10 @@ class ReceiptPrinter:
             return
         self._unclean = True
         try:
-            async with asyncio.timeout(PRINT_S):
-                for at in range(0, len(rendered.data), PIECE):
-                    await line.port.write(rendered.data[at : at + PIECE])
+            async with asyncio.timeout(PRINT_S + self._carry_s(len(rendered.data))):
+                piece = min(PIECE, (self._bits_per_s or PIECE * BITS_PER_BYTE) // BITS_PER_BYTE)
+                for at in range(0, len(rendered.data), piece):
+                    await line.port.write(rendered.data[at : at + piece])
                 await self._confirm(line)
         except TimeoutError:
             await self._broken(line, job, ("DEVICE_OFFLINE", "the printer did not finish in time"))
@@ -332,18 +342,24 @@ class ReceiptPrinter:
             _fail(job, PrinterError("DEVICE_OFFLINE", "the printer does not answer"))
             raise
 
+    def _carry_s(self, count: int) -> float:
+        return count * BITS_PER_BYTE / self._bits_per_s if self._bits_per_s else 0.0
+
     async def _confirm(self, line: _Line) -> None:
         """Wait until everything is on paper; raises `PrinterError` as soon as the sensors say that it cannot be."""
         if not self._two_way:
             return
         line.port.discard()
-        await self._write(line, ASK_TURN)
-        while await self._hear(line, is_turn, GLANCE_S) is None:
-            await self._ask_all(line)
+        proofs = 0
+        while True:
+            await self._write(line, ASK_TURN)  # asking again prints nothing
+            answered = await self._hear(line, is_turn, GLANCE_S) is not None
+            alive = await self._ask_all(line)
             if (why := _trouble(line.status)) is not None:
                 raise PrinterError(*why)
-            # its answer may have been lost, or come while the sensors were asked; asking again prints nothing
-            await self._write(line, ASK_TURN)
+            proofs += answered and alive  # a printer that loses power breaks its line: that reads 00, and then nothing
+            if proofs >= PROOFS:
+                return
 
     async def _broken(self, line: _Line, job: _Job, why: tuple[str, str]) -> None:
         try:

@@ -23,7 +23,9 @@ ASK_PAPER = b"\x10\x04\x04"
 """DLE EOT 4: the paper sensors."""
 STATUS_QUESTIONS = (ASK_COVER, ASK_PAPER)
 ASK_TURN = b"\x1dr\x01"
-"""GS r 1: paper status again, but answered in its turn: everything sent before has been printed when the answer comes."""
+"""GS r 1: paper status again, but answered in its turn: everything sent before has been printed when the answer comes.
+
+An answer of 00 is also what a broken line (RS-232 break: the printer lost power) reads: one answer proves nothing."""
 CANCEL = b"\x10\x14\x08\x01\x03\x14\x01\x06\x02\x08"
 """DLE DC4 8: clear the buffers, so that the rest of a broken receipt does not come out when paper is put in."""
 

@@ -173,6 +173,33 @@ async def test_a_door_forced_and_held_open_is_told(make: Make) -> None:
     assert [alarm.code for alarm in place.told(DoorAlarm)] == ["FORCED_OPEN", "HELD_OPEN"]
 
 
+async def test_a_failed_opening_excuses_no_door(make: Make) -> None:
+    place = await make(inputs=4, door_input=2)
+    await place.until(lambda: len(place.told(InputChanged)) == 4)
+    place.cardreader.power_off()
+    with pytest.raises((DeviceOffline, DeviceRefused)):
+        await place.gate.open(600)
+    await place.until(lambda: place.states[-1][0] == "offline")
+    place.cardreader.reboot()
+    await place.online()
+    await place.do("push_input", input=2, active=False)
+    await asyncio.sleep(0.3)
+    await place.do("push_input", input=2, active=True)
+    await place.until(lambda: place.told(DoorAlarm))
+    assert place.told(DoorAlarm)[0].code == "FORCED_OPEN"
+
+
+async def test_of_a_cardreader_that_reports_only_changes_the_first_one_counts(make: Make) -> None:
+    place = await make({"inputs": "changes"}, inputs=4, passage_in=0, door_input=2)
+    await asyncio.sleep(2.2)
+    assert place.told(InputChanged) == []
+    await place.do("pass", direction="IN")
+    await place.until(lambda: place.told(Passage))
+    await place.do("push_input", input=2, active=True)
+    await place.until(lambda: place.told(DoorAlarm))
+    assert [event.direction for event in place.told(Passage)] == ["IN"]
+
+
 @pytest.mark.parametrize("width", [26, 34, 37])
 async def test_wiegand_cards_keep_their_bit_count(make: Make, width: int) -> None:
     place = await make()

@@ -112,9 +112,8 @@ async def test_over_a_bad_line_the_gate_opens_and_no_passage_is_invented(make: M
             opened += 1
         except DeviceOffline:
             await asyncio.sleep(0.5)
-    health = place.gate.health()
     assert opened >= 10
-    assert int(health["bad_frames"]) > 0
+    await place.until(lambda: int(place.gate.health()["bad_frames"]))
     assert place.told(Passage) == [] and not [event for event in place.told(InputChanged) if event.active]
     await place.do("faults")
     await place.online()

@@ -273,6 +273,28 @@ async def test_a_gate_that_falls_silent_is_offline_and_comes_back_by_itself(
     await place.until(lambda: len(place.all(TagPassed)) == 1)
 
 
+@pytest.mark.parametrize("options", [{}, {"mode": "push", "people": False}], ids=["asks", "only listens"])
+async def test_behind_a_connection_that_leads_nowhere_the_gate_is_looked_for_anew(options: dict[str, Any]) -> None:
+    peers: list[asyncio.StreamWriter] = []
+
+    async def nobody(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        peers.append(sink)
+        while await source.read(100):
+            pass
+        sink.close()
+
+    async with await asyncio.start_server(nobody, "127.0.0.1", 0) as server:
+        events: list[DeviceEvent] = []
+        gate = build("eas-1", f"tcp:127.0.0.1:{server.sockets[0].getsockname()[1]}", {"keepalive_s": 1, **options})
+        task = asyncio.create_task(gate.run(events.append))
+        async with asyncio.timeout(10):
+            while len(peers) < 2:
+                await asyncio.sleep(0.01)
+        assert events == [DeviceState("eas-1", "offline", "NO_KEEPALIVE", {})]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_an_unplugged_gate_is_found_again(exit_: Callable[..., Any]) -> None:
     place = await exit_()
     await place.online()

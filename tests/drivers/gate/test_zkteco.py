@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from drivers.base import (
 )
 from drivers.gate.zkteco import ZkGate, build
 from firmware_sim.zkteco import ZkSimulator, simulate
+from protocols.zkteco import EventType
 
 CARD = "04A1B2C3"
 
@@ -154,6 +156,56 @@ async def test_in_mode_observe_nothing_is_sent_and_what_the_controller_refused_s
     assert place.controller.controller.openings == 0
 
 
+async def test_in_mode_observe_one_opening_answers_for_one_card(make: Make) -> None:
+    place = await make({"mode": "observe"}, sim={"cards": CARD})
+    await place.do("tap", card=CARD)
+    await place.until(lambda: len(place.told(CardRead)) == 1)
+    await place.do("tap", card="0BADCAFE", timeout_s=0)
+    await place.until(lambda: len(place.told(CardRead)) == 2)
+    with pytest.raises(DeviceRefused):
+        await place.gate.open(30)
+    await place.do("tap", card=CARD)
+    await place.until(lambda: len(place.told(CardRead)) == 3)
+    await place.gate.open(30)
+    with pytest.raises(DeviceRefused):
+        await place.gate.open(30)
+
+
+async def shown_while_away(place: Door, cards: int) -> None:
+    """So many cards at the door while nobody is connected."""
+    await place.do("unplug")
+    await place.until(lambda: place.states[-1][0] == "offline")
+    for number in range(cards):
+        await place.do("tap", card=f"{0x04A10000 + number:08X}", timeout_s=0)
+
+
+@pytest.mark.parametrize(("log", "cards"), [("text", 300), ("binary", 900)])
+async def test_a_backlog_of_any_length_opens_for_nobody(make: Make, log: str, cards: int) -> None:
+    place = await make(sim={"log": log})
+    await shown_while_away(place, cards)
+    place.lets_in = True
+    await place.do("plug")
+    await place.until(lambda: place.gate.health()["backlog"] == cards, seconds=20)
+    await place.online()
+    await asyncio.sleep(0.3)
+    assert (place.told(CardRead), place.controller.controller.openings) == ([], 0)
+    assert (await place.do("tap", card=CARD))["opened"]
+
+
+async def test_while_a_long_backlog_is_read_the_door_opens_when_told_to_and_no_card_is(make: Make) -> None:
+    place = await make(sim={"log": "text"})
+    await shown_while_away(place, 80)
+    await place.do("faults", slow_s=0.05)
+    await place.do("plug")
+    await place.until(lambda: place.states[-1] == ("degraded", "BACKLOG"))
+    await place.gate.open(10)
+    assert place.controller.controller.openings == 1
+    await place.online()
+    assert place.told(CardRead) == []
+    place.lets_in = True
+    assert (await place.do("tap", card=CARD))["opened"]
+
+
 # --- what it is for ----------------------------------------------------------------------------------------------------
 
 
@@ -220,6 +272,15 @@ async def test_passages_are_told_by_the_door_sensor_or_by_inputs(make: Make) -> 
     assert [passage.direction for passage in other.told(Passage)] == ["OUT", "IN"]
     assert len(other.told(InputChanged)) == 4
     assert not (await make()).gate.confirms_passage
+
+
+async def test_who_leaves_by_the_exit_button_does_not_go_the_way_of_somebody_before(make: Make) -> None:
+    place = await make({"passage": "door"})
+    await place.gate.open(10, "IN")
+    for event in (EventType.EXIT_BUTTON, EventType.DOOR_OPENED, EventType.DOOR_CLOSED):
+        place.controller.controller.happen(event, 1, datetime.now())
+    await place.until(lambda: place.told(Passage))
+    assert [passage.direction for passage in place.told(Passage)] == [""]
 
 
 async def test_forced_held_fire_and_tamper_are_told_once(make: Make) -> None:

@@ -44,7 +44,10 @@ def test_records_that_are_not_whole_are_refused(payload: bytes) -> None:
 @pytest.mark.parametrize(
     "text", [b"event=1", b"time=x\tevent=1", b"time=2023-12-06 22:33:15\tsensor=zz\talarm=00000000",
              b"time=2023-12-06 22:33:15\tpin=0\tcardno=-4\teventaddr=1\tevent=8\tinoutstatus=2\tverifytype=200",
-             b"time=2023-12-06 22:33:15\tsensor=24\talarm=00"],
+             b"time=2023-12-06 22:33:15\tsensor=24\talarm=00", b"time=2023-12-06 22:33:15\tsensor=-1\talarm=00000000",
+             b"time=2023-12-06 22:33:15\tpin=0\tcardno=4_0\teventaddr=1\tevent=8\tinoutstatus=2\tverifytype=200",
+             b"time=2023-12-06 22:33:15\tpin=0\tcardno= 4\teventaddr=1\tevent=8\tinoutstatus=2\tverifytype=200",
+             b"time=2023-12-06 22:33:15\tpin=0\tcardno=18446744073709551616\teventaddr=1\tevent=8\tinoutstatus=2\tverifytype=4"],
 )  # fmt: skip
 def test_a_text_record_without_sense_is_refused(text: bytes) -> None:
     with pytest.raises(FrameError):
@@ -56,8 +59,16 @@ def test_what_cannot_be_said_is_not_built() -> None:
         encode_frame(0x100)
     with pytest.raises(LocalFrameError):
         control_output(0, Address.DOOR, 5)
+    for record in (
+        EventRecord(27, 1, card=1 << 32), EventRecord(27, 1, pin=1 << 32), EventRecord(27, 256), EventRecord(300, 1),
+        EventRecord(255, 1), EventRecord(27, 1, way=-1), EventRecord(27, 1, at=datetime(1999, 12, 31)),
+        EventRecord(27, 1, at=datetime(2134, 1, 1)), DoorStatus((16, 0, 0, 0), (0, 0, 0, 0)),
+        DoorStatus((0, 0, 0, 0), (256, 0, 0, 0)),
+    ):  # fmt: skip
+        with pytest.raises(LocalFrameError):
+            encode_record(record)
     with pytest.raises(LocalFrameError):
-        encode_record(EventRecord(27, 1, card=1 << 32))
+        encode_text(DoorStatus((4, 0, 0, 0), (0, 0, 0, 0)), 1)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +106,11 @@ def test_recorded_records() -> None:
     assert isinstance(punch, EventRecord) and (punch.event, punch.card, punch.way) == (0, 0x12643017, 0)
     [status] = decode_records(bytes.fromhex("03000000110000000001FF00F231B321"))
     assert isinstance(status, DoorStatus) and (status.sensors, status.alarms) == ((1, 0, 0, 0), (3, 0, 0, 0))
+
+
+def test_a_text_record_of_an_early_year_comes_back() -> None:
+    record = EventRecord(8, 1, at=datetime(987, 6, 5))
+    assert decode_text(encode_text(record, 1)) == record
 
 
 CLOCK = st.datetimes(datetime(2000, 1, 1), datetime(2060, 12, 31)).map(lambda at: at.replace(microsecond=0))

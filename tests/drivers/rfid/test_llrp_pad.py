@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -16,83 +16,19 @@ from drivers.base import (
     DeviceRefused,
     DeviceState,
     Encoder,
-    InputChanged,
     OpenGate,
     SetOutput,
     TagImage,
-    TagPassed,
     TagsOnPad,
     load,
 )
 from drivers.rfid.llrp import LlrpPad, build
 from firmware_sim.llrp import LlrpSimulator, simulate
 from firmware_sim.uhf import Gen2Tag, tid_for
-from protocols.iso28560 import TagError, gaoxiao
+from protocols.iso28560 import TagError
 from protocols.iso28560.part4 import encode_pc_uii, encode_user_bank
 from protocols.iso28560.uhf import decode_uhf
-
-OWNER = "CN-251020"
-FAST = {"poll_ms": 20, "gone_ms": 300, "op_ms": 400, "keepalive_ms": 500}
-
-
-def book(number: int, *, afi: int = 0x07, user: bytes = b"", **more: Any) -> Gen2Tag:
-    raw = encode_pc_uii(OWNER, f"TJ{number:06d}", afi, umi=bool(user))
-    return Gen2Tag(
-        bytearray(raw[2:]),
-        tid_for(b"%d" % number),
-        int.from_bytes(raw[:2], "big"),
-        bytearray(user.ljust(64, b"\0")),
-        **more,
-    )
-
-
-def school_book(number: int) -> Gen2Tag:
-    user = gaoxiao.encode_user_bank([(gaoxiao.OWNER, gaoxiao.encode_owner("10611"))]).ljust(64, b"\0")
-    epc = gaoxiao.encode_epc(f"{number:08d}", lent=False, oids=(gaoxiao.OWNER,))
-    return Gen2Tag(bytearray(epc), tid_for(b"s%d" % number), -1, bytearray(user))
-
-
-class Station:
-    """A reader's simulator, the driver running, and what the driver told."""
-
-    def __init__(self, sim: LlrpSimulator, options: dict[str, Any]) -> None:
-        self.sim = sim
-        driver = build("llrp-1", sim.url, {**FAST, **options})
-        assert isinstance(driver, LlrpPad)
-        self.pad = driver
-        self.events: list[DeviceEvent] = []
-        self._task = asyncio.create_task(driver.run(self.events.append))
-
-    @property
-    def states(self) -> list[tuple[str, str]]:
-        return [(e.state, e.reason_code) for e in self.events if isinstance(e, DeviceState)]
-
-    def inputs(self, number: int) -> list[bool]:
-        return [e.active for e in self.events if isinstance(e, InputChanged) and e.input_no == number]
-
-    async def until(self, what: Callable[[], bool], seconds: float = 10.0) -> None:
-        async with asyncio.timeout(seconds):
-            while not what():
-                await asyncio.sleep(0.005)
-
-    async def online(self, seconds: float = 10.0) -> None:
-        await self.until(lambda: bool(self.states) and self.states[-1] == ("online", "OK"), seconds)
-
-    async def shows(self, tags: list[Gen2Tag], seconds: float = 10.0) -> None:
-        want = {tag.key for tag in tags}
-        await self.until(lambda: {tag.uid for tag in self.pad.tags} == want, seconds)
-
-    def put(self, *tags: Gen2Tag) -> None:
-        for tag in tags:
-            self.sim.reader.field.put(tag)
-
-    async def close(self) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        await self.sim.stop()
-
-
-Opener = Callable[..., Any]
+from tests.drivers.rfid.llrp_station import FAST, OWNER, Opener, Station, book, school_book
 
 
 @pytest.fixture
@@ -126,6 +62,7 @@ async def station() -> AsyncIterator[Opener]:
         ("tcp:127.0.0.1:5084", {"afi_secured": 7, "afi_on_loan": 7}),
         ("tcp:127.0.0.1:5084", {"mode": "fast"}),
         ("tcp:127.0.0.1:5084", {"tells": "door"}),
+        ("tcp:127.0.0.1:5084", {"window_ms": 0}),
     ],
 )
 def test_options_that_make_no_sense_are_refused(url: str, options: dict[str, Any]) -> None:
@@ -294,25 +231,6 @@ async def test_a_shelf_two_metres_away_is_not_on_the_pad(station: Opener) -> Non
     await asyncio.sleep(0.3)
     await place.shows([near])
     assert int(place.pad.health()["weak"]) > 0
-
-
-async def test_as_a_gate_it_tells_every_passing_once(station: Opener) -> None:
-    place = await station(tells="passing")
-    tag, lent = book(1, user=b"\x06\x0c" * 9), book(2, afi=0xC2)
-
-    def passed() -> list[tuple[str, bool | None]]:
-        return [(e.tag.uid, e.tag.secured) for e in place.events if isinstance(e, TagPassed)]
-
-    place.put(tag)
-    await place.until(lambda: passed() == [(tag.key, True)])
-    place.put(lent)
-    await place.until(lambda: len(passed()) == 2)
-    place.sim.reader.field.take(tag)
-    await place.until(lambda: len(place.pad.tags) == 1)
-    place.put(tag)
-    await place.until(lambda: passed() == [(tag.key, True), (lent.key, False), (tag.key, True)])
-    assert not any(isinstance(event, TagsOnPad) for event in place.events)
-    assert place.pad.capabilities.events == {"TagPassed", "DeviceState", "InputChanged"}
 
 
 async def test_inputs_are_told_at_start_and_when_they_change_and_outputs_switch(station: Opener) -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from drivers.base import ConfigurationError, DeviceEvent, DeviceOffline, DeviceState, Encoder, load
+from drivers.base import ConfigurationError, DeviceEvent, DeviceOffline, DeviceState, Encoder, TagImage, load
 from drivers.port import open_port
+from drivers.rfid.link import TagRefused
 from drivers.rfid.mmm import MmmLink, build
 from drivers.rfid.mmm.line import ANSWER_S, MmmLine
 from drivers.rfid.polling import PollingPad
 from firmware_sim.feig.tags import SimTag
 from firmware_sim.mmm import MmmSimulator
-from protocols.iso28560 import encode_part3
+from protocols.iso28560 import encode_part3, image_of
+from protocols.iso28560.content import TagContent
+from protocols.iso28560.recognise import recognise_hf
 from protocols.mmm import GetAfiRequest, InventoryReply, InventoryRequest, ReadBlocksRequest
 
 
@@ -96,5 +100,54 @@ async def test_an_inventory_without_dsfid_still_tells_it(tmp_path: Path) -> None
     whole = await link.read_whole(uid(1))
     assert (whole.dsfid, len(whole.data)) == (0x3E, 112)
     assert (await link._line.ask(ReadBlocksRequest(uid(1), 0, 2))).data == bytes(sim.pad.on_pad[uid(1)].blocks[:8])
+    await port.close()
+    await sim.stop()
+
+
+@pytest.mark.parametrize("form", ["28560-2", "28560-3", "3m"])
+async def test_a_tag_pulled_away_after_any_block_is_the_old_item_the_new_one_or_none(tmp_path: Path, form: Any) -> None:
+    owner = "" if form == "3m" else "CN-251020"
+    sim = MmmSimulator(f"pty:{tmp_path}/pad")
+    await sim.start()
+    port = await open_port(sim.url)
+    link = MmmLink(port)
+    await link.begin()
+    before = image_of(TagContent(form, "30114012345678", owner, usage=None), form)
+    after = image_of(TagContent(form, "30125987654321", owner, usage=None), form)
+    read = set()
+    for count in range(len(after.data) // 4 + 3):
+        tag = SimTag(uid(1), before.dsfid, 0x07, bytearray(before.data), leaves_after=count)
+        sim.pad.place(tag)
+        try:
+            await link.write_image(uid(1), after)
+        except TagRefused:
+            assert uid(1) not in sim.pad.on_pad
+        found = recognise_hf(bytes(tag.blocks), tag.dsfid, tag.afi)
+        if found.kind == "item":
+            assert found.content is not None
+            read.add((count, found.content.pii))
+    assert {pii for _, pii in read} == {"30114012345678", "30125987654321"}
+    assert [count for count, pii in read if pii == "30114012345678"] == [0]
+    await port.close()
+    await sim.stop()
+
+
+async def test_a_locked_first_block_keeps_a_tag_without_check_value_from_being_rewritten(tmp_path: Path) -> None:
+    sim = MmmSimulator(f"pty:{tmp_path}/pad")
+    await sim.start()
+    port = await open_port(sim.url)
+    link = MmmLink(port)
+    await link.begin()
+    before = image_of(TagContent("3m", "30114012345678", "", usage=None), "3m")
+    tag = sim.pad.place(SimTag(uid(1), 0, 0x07, bytearray(before.data), locked={0}))
+    with pytest.raises(TagRefused) as refused:
+        await link.write_image(uid(1), image_of(TagContent("3m", "30125987654321", "", usage=None), "3m"))
+    assert refused.value.reason == "LOCKED"
+    assert tag.blocks[: len(before.data)] == before.data
+    memory = blocks(2)
+    tag = sim.pad.place(SimTag(uid(2), 0x3E, 0x07, bytearray(memory), locked={0}))
+    tag.blocks[-4:] = b"abcd"
+    await link.write_image(uid(2), TagImage("HF", memory.ljust(112, b"\0"), dsfid=0x3E))
+    assert tag.blocks[-4:] == bytes(4)
     await port.close()
     await sim.stop()

@@ -267,12 +267,3 @@ async def test_a_shelf_two_metres_away_is_not_on_the_pad(tmp_path: Path) -> None
     await place.shows([])
     assert int(place.pad.health()["weak"]) > 0
     await place.close()
-
-
-async def test_a_device_that_takes_no_parameters_is_asked_without(station: Opener) -> None:
-    place = await station(antennas="2")  # it has one antenna and answers FF
-    tag = book(1)
-    place.put(tag)
-    await place.until(lambda: bool(place.pad.tags) or place.sim.family == "288")
-    if place.sim.family == "288":
-        await place.shows([tag])

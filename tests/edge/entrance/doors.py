@@ -16,6 +16,7 @@ from drivers.base import (
     Capabilities,
     CardRead,
     Command,
+    ConfigurationError,
     DeviceState,
     Direction,
     Driver,
@@ -31,6 +32,7 @@ from drivers.base import (
     load,
 )
 from edge.config import DeviceConfig
+from edge.devices import AFI_OPTIONS
 from protocols.iso28560 import encode_part3
 from tests.edge.bed import Bed, make_config
 from tests.make import HOME
@@ -166,6 +168,8 @@ class Hall:
         made, capabilities = _MADE[kind]
 
         def build(device: str, url: str, options: Options) -> Driver:
+            if options.keys() & AFI_OPTIONS:
+                raise ConfigurationError("UNKNOWN_OPTION", "what stands here tells no AFI")
             if options:
                 raise AssertionError(f"options meant for the edge reached the driver: {sorted(options)}")
             standing: Driver = made(kind, device, capabilities)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from bus.broker import IotcoreBroker
@@ -52,8 +53,14 @@ class TestAlarm:
         )  # fmt: skip
         (note,) = notes(bed)
         assert (note.level, note.title, note.owner, note.item_no) == ("alarm", "书名 1001", HOME, "1001")
+
+    async def test_what_is_published_of_a_gate_names_no_book(self, bed: Bed, hall: Hall) -> None:
+        hall.at["eas1"].carry(book("1001"))
         facts = bed.agent.devices.records["eas1"].facts
-        assert (facts["alarms"], facts["last_alarm"]) == (1, "书名 1001")
+        assert (facts["alarms"], facts["last_alarm"]) == (1, "NOT_LENT")
+        async with httpx2.AsyncClient(base_url=await bed.serve(), timeout=10) as http:
+            assert "1001" not in (await http.get("/state")).text
+        assert "1001" not in str(bed.agent.devices.public())
 
     @pytest.mark.parametrize("data", [b"", bytes(112)])
     async def test_a_secured_tag_that_could_not_be_read(self, bed: Bed, hall: Hall, data: bytes) -> None:

@@ -82,10 +82,56 @@ class TestRestart:
             await bed.agent.devices.restart("gate1")
         assert caught.value.code == "STUCK"
         assert gate.starts == 2
+        record = bed.agent.devices.records["gate1"]
+        assert (record.state, record.reason_code) == ("offline", "STUCK")
         free.set()
-        await asyncio.sleep(0)
+        await until(lambda: gate.starts == 3 and record.state == "online")
+        await asyncio.sleep(0.05)
+        assert gate.starts == 3
+
+    async def test_one_that_let_go_and_is_pressed_again_at_once_runs_once(
+        self, bed: Bed, hall: Hall, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(edge.devices, "STOP_S", 0.1)
+        gate, free = hall.at["gate1"], asyncio.Event()
+
+        async def clinging(emit: Any) -> None:
+            try:
+                await Standing.run(gate, emit)
+            finally:
+                await free.wait()
+
+        gate.run = clinging
         await bed.agent.devices.restart("gate1")
-        await until(lambda: gate.starts == 3)
+        await until(lambda: gate.starts == 2)
+        with pytest.raises(DeviceOffline):
+            await bed.agent.devices.restart("gate1")
+        free.set()
+        await bed.agent.devices.restart("gate1")
+        await asyncio.sleep(0.05)
+        assert gate.starts == 3
+
+    async def test_an_edge_that_stops_starts_no_device_again(self, tmp_path: Path, hall: Hall) -> None:
+        write_replica(tmp_path, standard_rows())
+        caught: list[str] = []
+        async with hall.bed(tmp_path, ("gate1", "door", {})) as bed:
+            devices = bed.agent.devices
+            await until(lambda: devices.records["gate1"].state == "online")
+            gate = hall.at["gate1"]
+
+            async def pressing(emit: Any) -> None:
+                try:
+                    await Standing.run(gate, emit)
+                finally:
+                    try:
+                        await devices.restart("gate1")
+                    except DeviceOffline as error:
+                        caught.append(error.code)
+
+            gate.run = pressing
+            await devices.restart("gate1")
+            await until(lambda: gate.starts == 2)
+        assert (caught, gate.starts) == (["STOPPING"], 2)
 
 
 class TestHealth:

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import httpx2
 import pytest
@@ -19,6 +20,7 @@ from tests.edge.bed import Bed, standard_rows, until, write_replica
 from tests.edge.entrance.doors import Hall, book, failure
 
 TOKEN = "staff-token-of-this-test-01"
+BY_NAME = {"Host": "edge.library.example", "Origin": "https://edge.library.example", "Sec-Fetch-Site": "same-origin"}
 
 
 @pytest.fixture
@@ -134,6 +136,24 @@ class TestPressing:
         assert (await press(http, "eas1", "restart"))[0] == 200
         await until(lambda: hall.at["eas1"].starts == 2)
         assert hall.at["gate1"].starts == 1
+
+
+class TestByName:
+    """Staff who come by a name, through a proxy with TLS."""
+
+    async def test_without_a_token_a_name_is_not_this_machine(self, http: httpx2.AsyncClient, hall: Hall) -> None:
+        assert await press(http, "eas1", "alarm_off", **BY_NAME) == (403, ANY)
+        assert hall.at["eas1"].done == []
+
+    async def test_with_the_token_they_may_press_and_another_site_may_not(self, tmp_path: Path, hall: Hall) -> None:
+        write_replica(tmp_path, standard_rows())
+        async with hall.bed(tmp_path, ("eas1", "eas", {}), trace_token=TOKEN) as bed:
+            given = {"Authorization": f"Bearer {TOKEN}"}
+            async with httpx2.AsyncClient(base_url=await bed.serve(), timeout=10, headers=given) as http:
+                for more in ({"Origin": "https://elsewhere.example"}, {"Sec-Fetch-Site": "same-site"}):
+                    assert (await press(http, "eas1", "alarm_off", **{**BY_NAME, **more}))[0] == 403
+                assert hall.at["eas1"].done == []
+                assert await press(http, "eas1", "alarm_off", **BY_NAME) == (200, {"code": "OK"})
 
 
 class TestView:

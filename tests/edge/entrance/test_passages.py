@@ -99,13 +99,16 @@ class TestConfirmed:
         hall.at["gate1"].walk("IN")
         await bed.settled(Kind.ENTRY)
 
-    async def test_a_passage_without_a_way_is_the_oldest_opening(self, bed: Bed, hall: Hall) -> None:
-        hall.at["reader1"].tap(OWN)
+    @pytest.mark.parametrize("way", ["IN", ""])
+    async def test_whoever_tapped_last_stands_in_the_gate(self, bed: Bed, hall: Hall, way: Any) -> None:
+        hall.at["reader1"].tap(OWN)  # and steps back
+        await opened(hall)
         hall.at["reader1"].tap(PARTNER)
         await opened(hall, 2)
-        hall.at["gate1"].walk("")
+        hall.at["gate1"].walk(way)
         await bed.settled(Kind.ENTRY)
-        assert bed.subjects(Kind.ENTRY) == [srid_of("R1")]
+        assert bed.subjects(Kind.ENTRY) == [srid_of("P1")]
+        assert bed.agent.passages.expected_in == (1, 0)
 
     async def test_a_stop_writes_whoever_is_under_way_as_assumed(self, tmp_path: Path, hall: Hall) -> None:
         write_replica(tmp_path, standard_rows())

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from bus.broker import IotcoreBroker
@@ -89,6 +90,16 @@ class TestNobodyIsSignedIn:
         hub.answers["reader"] = lambda data: {"found": False, "code": "CARD_UNKNOWN"}
         assert (await asking.identify(shown=await asking.tap(UNKNOWN)))[:2] == (403, "CARD_UNKNOWN")
         assert [(name, data["tokens"]) for name, data in hub.asked] == [("reader", [uid_token(UNKNOWN)])]
+
+    async def test_a_page_elsewhere_hears_of_no_card_and_signs_nobody_in_by_one(self, kiosk: Kiosk) -> None:
+        name = await kiosk.tap(HIGH)
+        async with httpx2.AsyncClient(
+            base_url=kiosk.bed.http, timeout=10, headers={"X-Forwarded-For": "192.0.2.7"}
+        ) as elsewhere:
+            assert (await elsewhere.get("/kiosk/api/pad")).json()["shown"] is None
+            refused = await elsewhere.post("/kiosk/api/identify", json={"shown": name})
+            assert (refused.status_code, refused.json()["code"]) == (403, "SHOW_AGAIN")
+        assert (await kiosk.identify(shown=name))[0] == 200
 
     async def test_an_unknown_card_shown_again_is_told_to_the_page_again(self, kiosk: Kiosk) -> None:
         first = await kiosk.tap(UNKNOWN)

@@ -9,7 +9,8 @@ import pytest
 
 from consortium.events import Kind
 from consortium.identity import ItemKey
-from edge.selfservice.drop import GONE_S, DropBox
+from edge.replica.rows import ReplicaInvalid
+from edge.selfservice.drop import FAULTS_TOLD, GONE_S, DropBox
 from tests.edge.bed import BRANCH, Bed, until
 from tests.edge.pads import IN_STOCK, ON_LOAN, Pads, blank, book, edge_over, kiosk_of, quiet, reader, seen, signed_in
 from tests.make import HOME, HOST
@@ -62,6 +63,30 @@ async def test_a_box_without_a_disc_is_taken_and_shown_until_the_disc_comes(bed:
     assert pads.afi(1, 2) == [IN_STOCK, IN_STOCK]
     await until(lambda: bed.agent.tags.notes.rows() == ())
     assert len(bed.events(Kind.RETURN)) == 1
+
+
+async def test_a_fault_ends_nothing_lets_others_pass_and_is_told_to_staff(
+    bed: Bed, pads: Pads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.selfservice.drop.AGAIN_S", 0.1)
+    facts = bed.agent.facts
+    real = facts.give_back
+
+    def broken(item: ItemKey | None, *more: object, **named: object) -> object:
+        if item == ItemKey(HOME, "1001"):
+            raise ReplicaInvalid("REPLICA_DAMAGED", "a row that cannot be read")
+        return real(item, *more, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(facts, "give_back", broken)
+    pads.put(book("1001", 1, afi=ON_LOAN), book("1002", 2, afi=ON_LOAN), pad="drop1")
+    await until(lambda: [row.key for row in drop_of(bed).rows()] == [ItemKey(HOME, "1002")])
+    await until(lambda: [note.code for note in bed.agent.tags.notes.rows()] == ["DROP_FAILS"])
+    assert drop_of(bed).faults >= FAULTS_TOLD
+    monkeypatch.setattr(facts, "give_back", real)
+    await until(lambda: drop_of(bed).counts()["taken"] == 2)
+    await until(lambda: bed.agent.tags.notes.rows() == ())
+    assert pads.afi(1, 2) == [IN_STOCK, IN_STOCK]
+    assert len(bed.events(Kind.RETURN)) == 2
 
 
 async def test_everything_is_returned_once_secured_and_counted_by_where_it_goes(bed: Bed, pads: Pads) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from consortium.identity import ItemKey
 from drivers.base import PadTag
 from edge.countries import looks_like_isil
+from edge.replica import process
 from edge.tagmap import UID_SAYS_OTHERWISE, TagMap
 from edge.tagstore import TagStore
 from edge.uidmap import UidMap
@@ -164,6 +166,30 @@ class TestListOfChips:
         again.open()
         assert again.find(UID) == (HOST, "9")
         again.close()
+
+    async def test_a_list_that_cannot_be_used_is_not_built_again_before_it_changes(
+        self, branch: Branch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        builds = []
+
+        async def counted(*arguments: Any, **more: Any) -> Any:
+            builds.append(arguments)
+            return await process.run(*arguments, **more)
+
+        monkeypatch.setattr("edge.uidmap.run", counted)
+        source = tmp_path / "uids.csv"
+        source.write_bytes(b"\xff\xfe\x00broken")
+        for _ in range(3):
+            assert not await branch.uids.refresh()
+        assert len(builds) == 1
+        monkeypatch.setattr("edge.uidmap.AGAIN_S", 0.0)
+        source.write_bytes(b"\xff\xfe\x00broken too")
+        assert not await branch.uids.refresh()
+        assert not await branch.uids.refresh()  # its time is over: the fault may have been this machine's
+        assert len(builds) == 3
+        source.write_text(f"{UID},{HOST},9\n")
+        assert await branch.uids.refresh()
+        assert branch.uids.find(UID) == (HOST, "9")
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,43 @@ class TestInventory:
         assert [tag.uid for tag in reply.tags] == [UID]
         assert reply.unread == bytes.fromhex("0400080A0B0C0D")
 
+    @pytest.mark.parametrize(
+        "other",
+        [
+            "00 00 0102030405060708",
+            "01 00 0102030405060708",
+            "04 00 08 01020304050607",
+            "04 04 08 0102030405060708090A",
+            "05 03 0102030405060708",
+            "07" + "11" * 19,
+            "08 0000 010203040506",
+            "0A 01 0102030405060708",
+            "0B 01 0102030405060708",
+        ],
+    )
+    def test_tags_behind_a_card_of_a_known_type_are_read(self, other):
+        card = bytes.fromhex(other)
+        body = b"\x00\x03" + card + bytes.fromhex("033E" + UID + "0306" + "E00401000000000F")
+        reply = feig.decode_reply(feig.InventoryRequest(), feig.Frame(0, 0xB0, body))
+        assert [tag.uid for tag in reply.tags] == [UID, "E00401000000000F"]
+        assert (reply.others, reply.unread) == ((card,), b"")
+        assert reply_frame(feig.InventoryRequest(), reply).data == body[1:]
+
+    @pytest.mark.parametrize(
+        "rest",
+        [
+            "3F 0102",  # no type that is known
+            "04 00 08 01020304050607 03 3E" + UID[:14],  # cut short
+            "04 00 08 01020304050607 03 3E" + UID + "00",  # too long
+            "04 00 08 010203040506 03 3E" + UID + "11",  # out of step: what follows is no UID of ISO 15693
+        ],
+    )
+    def test_nothing_is_guessed_behind_a_card_where_the_lengths_do_not_fit(self, rest):
+        body = bytes.fromhex("0003" + "033E" + UID + rest)
+        reply = feig.decode_reply(feig.InventoryRequest(), feig.Frame(0, 0xB0, body))
+        assert [tag.uid for tag in reply.tags] == [UID]
+        assert (reply.others, reply.unread) == ((), bytes.fromhex(rest))
+
     def test_more_data_is_told_and_asked_for_by_mode_bit_7(self):
         reply = feig.InventoryReply((feig.InventoryTag(UID, 0),), more=True)
         assert feig.decode_reply(feig.InventoryRequest(), reply_frame(feig.InventoryRequest(), reply)).more

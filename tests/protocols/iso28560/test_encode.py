@@ -19,6 +19,7 @@ from protocols.iso28560 import (
     image_of,
     secured_of,
 )
+from protocols.iso28560.encode import _read_back
 
 FORMATS: tuple[TagFormat, ...] = ("28560-2", "28560-3", "28560-4", "gaoxiao", "3m")
 DSFIDS = {"28560-2": 0x06, "28560-3": 0x3E, "3m": 0x00}
@@ -152,6 +153,33 @@ class TestRefusals:
         with pytest.raises(LocalTagError):
             image_of(ITEM, "28560-4", tid=tid)
 
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"pii": "01557072"},
+            {"owner": "10612"},
+            {"usage": 2},
+            {"parts": 3, "part": 2},
+            {"elements": ((6, "I248"),)},
+            {"elements": ()},
+            {"own": (("subject", "图书"),)},
+        ],
+    )
+    def test_image_that_would_be_read_as_something_else_is_refused(self, other):
+        content = TagContent("gaoxiao", "01557071", "10611", 1, elements=((6, "I247"),))
+        image = image_of(content, "gaoxiao")
+        _read_back(image, content, "gaoxiao")
+        with pytest.raises(LocalTagError):
+            _read_back(image, replace(content, **other), "gaoxiao")
+
+    def test_image_that_would_be_read_with_a_divergence_is_refused(self):
+        content = TagContent("gaoxiao", "01557071", "10611", 1)
+        image = image_of(content, "gaoxiao")
+        low_first = replace(image, epc=image.epc[:2] + image.epc[3:1:-1] + image.epc[4:])
+        assert decode_uhf(low_first.pc, low_first.epc, user=image.data).divergences == ("content-parameter-order",)
+        with pytest.raises(LocalTagError):
+            _read_back(low_first, content, "gaoxiao")
+
     def test_unknown_format_is_refused(self):
         with pytest.raises(LocalTagError):
             image_of(ITEM, "28560-5")  # type: ignore[arg-type]
@@ -222,6 +250,11 @@ def test_conversion_gives_the_country_its_hyphen_back():
     assert read(convert(ITEM, "28560-2").image).owner == "CN-251020"
     assert read(convert(replace(ITEM, owner="CQU"), "28560-2").image).owner == "CQU"
     assert read(convert(ITEM, "28560-3").image).owner == "CN251020"
+
+
+def test_owner_in_small_letters_is_no_country_and_gets_no_hyphen():
+    found = TagContent("28560-3", "1000000136", "dk718500")
+    assert read(convert(found, "28560-2").image).owner == "dk718500"
 
 
 def test_conversion_fills_the_chip_in_order_and_names_the_rest():

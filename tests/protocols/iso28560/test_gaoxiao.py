@@ -1,13 +1,16 @@
 """The university consortium format: packed identifiers, EPC and user bank."""
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.iso28560 import gaoxiao
+from protocols.iso28560.content import TagContent
 from protocols.iso28560.errors import LocalTagError, TagError
+from protocols.iso28560.gaoxiao_content import bank_of
 from protocols.iso28560.gaoxiao_id import IPC96, IPC128, UTF8, decode_id, encode_id, id_encoding
 
 SCHOOL_EPC = bytes.fromhex("01045300185304400D0B0000")
@@ -36,6 +39,7 @@ class TestRefusals:
             (IPC96, "AF324911EC010000"),  # length 15
             (IPC96, "A83249D1EF010000"),  # fourth digit 15
             (IPC96, "A8324911FFFFFFFF"),  # more digits than its length
+            (IPC96, "A8324911A00F0000"),  # the same with a sound fourth digit
             (IPC96, "A8A24811EC010000"),  # third character is none
             (IPC128, "7C70000046410C0201304911"),  # control character at the end
             (IPC128, "AC77040046410C0201304911"),  # a second character beyond the length
@@ -64,6 +68,22 @@ class TestRefusals:
     def test_identifier_that_does_not_fit_is_not_written(self, encoding, text):
         with pytest.raises(LocalTagError):
             encode_id(encoding, text)
+
+    def test_identifier_fills_the_31_words_of_an_epc_and_no_more(self):
+        assert gaoxiao.decode_epc(gaoxiao.encode_epc("é" * 29, lent=False)).pii == "é" * 29
+        with pytest.raises(LocalTagError):
+            gaoxiao.encode_epc("é" * 29 + "1", lent=False)
+
+    @pytest.mark.parametrize("behind", ["0041", "000041", "0100"])
+    def test_user_bank_with_something_behind_its_end_is_refused(self, behind):
+        with pytest.raises(TagError):
+            gaoxiao.read_user_bank(bytes.fromhex("0C022973" + behind))
+
+    def test_media_other_than_a_disc_has_no_place(self):
+        content = TagContent("gaoxiao", "1557", "10611", 1, elements=((19, "03"),))
+        with pytest.raises(LocalTagError):
+            bank_of(content)
+        assert bank_of(replace(content, elements=((19, "02"),)))[-1] == (5, b"\x01\x00")
 
     def test_reserved_bits_are_refused(self):
         with pytest.raises(TagError):
@@ -124,6 +144,10 @@ def test_content_parameter_is_read_in_the_order_that_agrees_with_the_user_bank()
     bank = gaoxiao.decode_user_bank(SCHOOL_BANK)
     assert tag.content_given(bank) == (3, 4, 11, 14)
     assert tag.content_given([(3, b"")]) is None
+
+
+def test_user_bank_may_fill_the_words_that_were_read_without_an_end_mark():
+    assert gaoxiao.read_user_bank(bytes.fromhex("0C022973")) == (((3, b"\x29\x73"),), True)
 
 
 def test_lending_changes_one_bit():

@@ -92,9 +92,11 @@ class TestRefusals:
             (4, "0608"),  # A, a blank and four bits of padding
             (4, "041820820820"),  # ends in blanks
             (5, "FFFF"),
+            (3, "0804"),  # A, 00000, B
+            (5, "83FE17"),  # A, 1111111, B
         ],
     )
-    def test_packed_text_with_more_padding_than_it_needs_is_refused(self, scheme, wrong):
+    def test_packed_text_with_padding_where_it_needs_none_is_refused(self, scheme, wrong):
         with pytest.raises(TagError):
             expand(scheme, bytes.fromhex(wrong))
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from protocols.crc import crc_gen2
 from protocols.iso28560.code40 import decode_code40, encode_code40
 from protocols.iso28560.errors import LocalTagError, TagError
-from protocols.iso28560.part4 import decode_pc_uii, decode_user_bank, encode_pc_uii, encode_user_bank
+from protocols.iso28560.part4 import decode_pc_uii, decode_user_bank, encode_pc_uii, encode_user_bank, split_uii
 
 ON_LOAN = bytes.fromhex("45C2141CC04FC70BADB5C6E2DA1DED4DD319")
 texts = st.text("ABZ019-.:", min_size=1, max_size=24) | st.text(
@@ -35,6 +35,7 @@ class TestRefusals:
             "FD41",
             "FDC3",
             "0002",
+            "0646",  # a third character behind padding
         ],
     )
     def test_what_urn_code_40_cannot_say_is_refused(self, wrong):
@@ -69,6 +70,15 @@ class TestRefusals:
         with pytest.raises(LocalTagError):
             encode_pc_uii(owner, pii, afi)
 
+    def test_identifier_fills_the_31_words_of_a_pc_and_no_more(self):
+        assert decode_pc_uii(encode_pc_uii("CN", "A" * 90, 7)).pii == "A" * 90
+        with pytest.raises(LocalTagError):
+            encode_pc_uii("CN", "A" * 91, 7)
+
+    def test_zero_is_padding_and_no_character(self):
+        with pytest.raises(LocalTagError):
+            encode_code40("A\x00B")
+
     def test_character_beyond_three_bytes_has_no_place(self):
         with pytest.raises(LocalTagError):
             encode_code40("😀")
@@ -100,6 +110,23 @@ def test_uii_is_split_into_owner_item_and_set():
     uii = decode_pc_uii(ON_LOAN)
     assert (uii.owner, uii.pii, uii.set) == ("CH-000134-1", "12345678", "31")
     assert encode_pc_uii("CH-000134-1", "12345678", 0xC2, set_info="31", umi=True) == ON_LOAN
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("A.B.1203", ("A", "B", "1203")),
+        ("A.B.C.12", ("A", "B.C", "12")),
+        ("A.B.12345678", ("A", "B.12345678", "")),
+        ("A.B.123", ("A", "B.123", "")),
+        ("A.B.²³", ("A", "B.²³", "")),
+        ("A.12", ("A", "12", "")),
+        ("A..12", ("A", "", "12")),
+        ("1234", ("", "1234", "")),
+    ],
+)
+def test_set_information_is_two_four_or_six_digits_behind_the_identifier(value, said):
+    assert split_uii(value) == said
 
 
 def test_loan_changes_only_the_afi_and_the_stored_crc():

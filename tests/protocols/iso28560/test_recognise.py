@@ -154,3 +154,9 @@ def test_any_epc_is_hardly_ever_a_university_item(epc):
         assert epc[0] & 0x60 == 0
         assert epc[1] >> 6 < 3
         assert found.content.pii.isprintable()
+
+
+def test_low_byte_of_a_university_tags_pc_is_no_afi():
+    school = bytes.fromhex("01045300185304400D0B0000")
+    assert recognise_uhf(0x3012, school).code == "OK"
+    assert recognise_uhf(0x3000, school).code == "OK"

@@ -138,8 +138,8 @@ class TestUniversity:
             decode_uhf(SCHOOL_PC, SCHOOL, user=b"\xff" * 8)
 
     def test_sort_code_of_five_bits_is_read_and_named(self):
-        tag = decode_uhf(SCHOOL_PC, b"\x11" + SCHOOL[1:])
-        assert (tag.divergences, tag.own) == (("sort-code",), (("sort", "17"),))
+        tag = decode_uhf(SCHOOL_PC, b"\x10" + SCHOOL[1:])
+        assert (tag.divergences, tag.own) == (("sort-code",), (("sort", "16"),))
 
     @pytest.mark.parametrize(
         ("octets", "usage", "own"),

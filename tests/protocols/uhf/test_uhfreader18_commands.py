@@ -222,7 +222,7 @@ def test_a_longer_answer_of_the_18_family_has_nothing_of_the_other_family():
 
 @pytest.mark.parametrize("shown", SHOWN)
 def test_before_the_family_is_known_tags_are_read_in_the_form_that_fits(shown):
-    modern, antenna, expected = SHOWN[shown]
+    _, antenna, expected = SHOWN[shown]
     reply = decode_reply(tags.InventoryRequest(), Frame.from_bytes(bytes.fromhex(shown)), None)
     assert (reply.antenna, [(tag.epc, tag.rssi) for tag in reply.tags]) == (antenna, expected)
 

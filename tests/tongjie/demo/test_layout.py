@@ -18,6 +18,7 @@ import pytest
 from consortium.seal import Trust, public_key
 from edge.config import load as load_edge
 from firmware_sim.consortium import BRANCHES
+from firmware_sim.consortium.policy import PARTNER
 from hub.config import load as load_hub
 from hub.config import master_key, policy_key
 from tongjie.demo.claim import MARKER, numbers_of
@@ -31,6 +32,7 @@ from tongjie.demo.layout import (
     write_demo_json,
 )
 from tongjie.demo.plan import write_plan
+from tongjie.reference import devices
 
 
 def planned(folder: Path, ports: str = "auto") -> Layout:
@@ -229,7 +231,7 @@ def test_a_port_that_was_given_stays_ours_until_our_server_listens(tmp_path: Pat
 
 def test_what_is_secret_only_its_owner_may_read(written: Layout) -> None:
     files = [path for path in written.folder.rglob("*") if path.is_file() and path.name != MARKER]
-    assert len(files) == 10 + 2 * len(BRANCHES)
+    assert len(files) == 11 + 3 * len(BRANCHES)
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
@@ -244,12 +246,24 @@ def test_a_secret_file_that_others_could_read_is_closed_to_them(tmp_path: Path) 
 def test_hub_and_edges_take_their_configuration(written: Layout) -> None:
     hub = load_hub(written.folder / "hub.toml", {})
     assert (hub.http_port, hub.broker_url, len(master_key(hub))) == (written.hub_port, written.broker_url, 32)
+    kinds: set[str] = set()
     for branch in written.branches:
         edge = load_edge(written.folder / f"edge-{branch.id}.toml", {})
         assert (edge.node, edge.http_port, edge.sip2_port) == (branch.node, branch.http_port, branch.sip2_port)
         assert edge.node_token == branch.node_token
-        assert {device.kind for device in edge.devices} == {"osdp", "feig"}
+        assert {"osdp", "feig", "gate"} <= {device.kind for device in edge.devices}
+        kinds |= {device.kind for device in edge.devices}
         assert {account.password for account in edge.accounts} == {branch.kiosk_password, branch.sorter_password}
+    assert kinds == devices.kinds() - ({"pcsc"} if written.left_out else set())
+
+
+def test_cards_are_read_byte_reversed_at_one_gate_and_some_tags_are_known_by_their_chip_alone(written: Layout) -> None:
+    second = load_edge(written.folder / f"edge-{BRANCHES[1]}.toml", {})
+    assert [device.id for device in second.devices if device.options.get("reverse_bytes")] == [f"{BRANCHES[1]}-card2"]
+    assert second.tags.uid_map == written.folder / "uids.csv"
+    rows = second.tags.uid_map.read_text("utf-8").splitlines()
+    assert rows
+    assert {row.split(",")[1] for row in rows} == {PARTNER}
 
 
 def test_kiosks_come_in_over_tcp_tls_and_at_the_first_branch_a_serial_line(written: Layout) -> None:
