@@ -18,6 +18,7 @@ _WHAT = {
     "COVER_OPEN": ("打印机盖未合上", "The printer's cover is open."),
     "DRIVER_FAILED": ("驱动程序异常，正在重启", "Its driver failed and is being restarted."),
     "UNKNOWN_DRIVER": ("没有此类设备的驱动：检查 kind", "There is no driver of this kind: check `kind`."),
+    "BACKLOG": ("控制器正在补发旧记录", "The controller is still sending old records."),
     "FIELD_NOISY": (
         "读写区受干扰：检查附近的金属和天线",
         "The field is noisy: look for metal and other antennas nearby.",
@@ -25,7 +26,6 @@ _WHAT = {
     "FOREIGN_TAG": ("读写区内有别的卡或标签：请拿开", "A card or tag of another kind lies there: take it away."),
     "PORT_STUCK": ("设备不再接收数据：检查设备与线缆", "The device takes no data any more: check it and its cable."),
     "NOISY_LINE": ("线路干扰：检查线缆与接地", "The line is noisy: check cable and earth."),
-    "FOREIGN_TAG": ("有不识别的卡或标签：请取走", "A card or tag of an unknown kind lies on it: take it away."),
     "ANTENNA_REFUSED": ("天线未连接或不存在：检查天线", "An antenna is not connected, or not there."),
     "INVENTORY_REFUSED": ("读写器拒绝盘点：检查其设置", "The RFID reader refuses to look for tags."),
     "COMMISSIONING": ("设备仍在安装模式：写入密钥", "The device is still in install mode: give it its key."),

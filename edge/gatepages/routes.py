@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
@@ -24,6 +23,7 @@ from edge.gatepages.board import GateBoard, PressRefused
 from edge.gatepages.texts import ACCESS, CODES, TEXTS
 from edge.kiosk.routes import NotFromHere, same_origin
 from edge.trace.access import Access, NotForYou
+from edge.trace.signin import sign_in_routes
 
 __all__ = ["COOKIE", "GatePages", "mount_gates"]
 
@@ -34,7 +34,6 @@ LOOK_S = 2.0
 
 KEEPALIVE_S = 10.0
 MAX_STREAMS = 16
-_FORM_BYTES = 4_096
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -80,7 +79,6 @@ def _router(pages: GatePages) -> APIRouter:
         except NotForYou as refusal:
             raise _NotStaff(refusal.code, refusal.status) from refusal
 
-    open_routes = APIRouter(prefix="/gate")
     routes = APIRouter(prefix="/gate", dependencies=[Depends(staff)])
 
     def page(name: str, status: int = 200, **more: Any) -> HTMLResponse:
@@ -88,23 +86,6 @@ def _router(pages: GatePages) -> APIRouter:
         boot = {"texts": TEXTS, "codes": CODES, **called, **more}
         html = templates.get_template(name).render(texts=TEXTS, boot=boot, branch_zh=called["branch"]["zh"])
         return HTMLResponse(html, status_code=status, headers=_HEADERS)
-
-    @open_routes.get("/sign-in", response_class=HTMLResponse)
-    async def sign_in_page() -> HTMLResponse:
-        return page("sign-in.html", refused="")
-
-    @open_routes.post("/sign-in")
-    async def sign_in(request: Request) -> Response:
-        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            raise _NotStaff("FOREIGN_ORIGIN", 403)
-        try:
-            session = pages.access.sign_in(await _form_field(request, "token"))
-        except NotForYou as refusal:
-            return page("sign-in.html", refusal.status, refused=ACCESS["zh"].get(refusal.code, refusal.code))
-        answer = RedirectResponse("/gate", status_code=303)
-        secure = request.url.scheme == "https"
-        answer.set_cookie(COOKIE, session, httponly=True, samesite="strict", path="/gate", secure=secure)
-        return answer
 
     @routes.get("", response_class=HTMLResponse)
     async def index() -> HTMLResponse:
@@ -125,6 +106,10 @@ def _router(pages: GatePages) -> APIRouter:
         await pages.board.press(body.device, body.command)
         return JSONResponse({"code": "OK"}, headers=_HEADERS)
 
+    def signing_in(name: str, status: int, refused: str) -> HTMLResponse:
+        return page(name, status, refused=refused)
+
+    open_routes = sign_in_routes("/gate", COOKIE, pages.access, signing_in, ACCESS["zh"], _NotStaff)
     parent = APIRouter()
     parent.include_router(open_routes)
     parent.include_router(routes)
@@ -154,16 +139,6 @@ def mount_gates(app: FastAPI, pages: GatePages) -> None:
     app.add_exception_handler(_NotStaff, not_staff)
     app.add_exception_handler(PressRefused, refused)
     app.add_exception_handler(NotFromHere, foreign)
-
-
-async def _form_field(request: Request, name: str) -> str:
-    """A field of a small form; empty where it is not there or the form is larger than it can be."""
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _FORM_BYTES:
-            return ""
-    return parse_qs(body.decode("utf-8", "replace"), max_num_fields=8).get(name, [""])[0]
 
 
 async def _stream(pages: GatePages) -> AsyncIterator[str]:

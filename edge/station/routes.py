@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
@@ -24,6 +23,7 @@ from edge.kiosk.routes import same_origin
 from edge.station.station import Order, Station, StationRefusal
 from edge.station.texts import ACCESS, FINDINGS, TEXTS
 from edge.trace.access import Access, NotForYou
+from edge.trace.signin import sign_in_routes
 from protocols.iso28560 import TagFormat
 
 __all__ = ["StationPages", "mount_station"]
@@ -32,7 +32,6 @@ HERE = Path(__file__).parent / "pages"
 COOKIE = "tongjie_station"
 KEEPALIVE_S = 10.0
 MAX_STREAMS = 16
-_FORM_BYTES = 4_096
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -121,7 +120,6 @@ def _router(pages: StationPages) -> APIRouter:
         except NotForYou as refusal:
             raise NotStaff(refusal.code, refusal.status) from refusal
 
-    open_routes = APIRouter(prefix="/station")
     routes = APIRouter(prefix="/station", dependencies=[Depends(staff)])
     writes = APIRouter(prefix="/station/api", dependencies=[Depends(staff), Depends(same_origin)])
 
@@ -130,23 +128,6 @@ def _router(pages: StationPages) -> APIRouter:
         boot = {"texts": TEXTS, "findings": FINDINGS, **called, **more}
         html = templates.get_template(name).render(texts=TEXTS, boot=boot, branch_zh=called["branch"]["zh"])
         return HTMLResponse(html, status_code=status, headers=_HEADERS)
-
-    @open_routes.get("/sign-in", response_class=HTMLResponse)
-    async def sign_in_page() -> HTMLResponse:
-        return page("sign-in.html", refused="")
-
-    @open_routes.post("/sign-in")
-    async def sign_in(request: Request) -> Response:
-        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            raise NotStaff("FOREIGN_ORIGIN", 403)
-        try:
-            session = pages.access.sign_in(await _form_field(request, "token"))
-        except NotForYou as refusal:
-            return page("sign-in.html", refusal.status, refused=ACCESS["zh"].get(refusal.code, refusal.code))
-        answer = RedirectResponse("/station", status_code=303)
-        secure = request.url.scheme == "https"
-        answer.set_cookie(COOKIE, session, httponly=True, samesite="strict", path="/station", secure=secure)
-        return answer
 
     @routes.get("", response_class=HTMLResponse)
     async def index() -> HTMLResponse:
@@ -192,6 +173,10 @@ def _router(pages: StationPages) -> APIRouter:
     async def empty_drop(body: RepairBody) -> Any:
         return await _told(station, body.lang, station.empty_drop(body.pad))
 
+    def signing_in(name: str, status: int, refused: str) -> HTMLResponse:
+        return page(name, status, refused=refused)
+
+    open_routes = sign_in_routes("/station", COOKIE, pages.access, signing_in, ACCESS["zh"], NotStaff)
     parent = APIRouter()
     for each in (open_routes, routes, writes):
         parent.include_router(each)
@@ -231,16 +216,6 @@ def mount_station(app: FastAPI, pages: StationPages) -> None:
 
     app.add_exception_handler(StationRefusal, refused)
     app.add_exception_handler(NotStaff, not_staff)
-
-
-async def _form_field(request: Request, name: str) -> str:
-    """A field of a small form; empty where it is not there or the form is larger than it can be."""
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _FORM_BYTES:
-            return ""
-    return parse_qs(body.decode("utf-8", "replace"), max_num_fields=8).get(name, [""])[0]
 
 
 async def _stream(pages: StationPages, pad: str) -> AsyncIterator[str]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, StreamingResponse
@@ -22,6 +21,7 @@ from edge.trace.access import COOKIE, Access, NotForYou
 from edge.trace.book import TraceBook
 from edge.trace.kiosks import Kiosks
 from edge.trace.report import report
+from edge.trace.signin import sign_in_routes
 from edge.trace.texts import NOTES, REFUSALS, TEXTS, TITLES_ZH
 
 __all__ = ["Pages", "mount_trace"]
@@ -29,7 +29,6 @@ __all__ = ["Pages", "mount_trace"]
 HERE = Path(__file__).parent / "pages"
 KEEPALIVE_S = 10.0
 MAX_STREAMS = 16
-_FORM_BYTES = 4_096
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -59,7 +58,6 @@ class _NoKiosk(Exception):
 def _router(pages: Pages) -> APIRouter:
     """All routes below /trace. Each but the sign-in is for those whom `Access` lets pass."""
     templates = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=select_autoescape())
-    open_routes = APIRouter(prefix="/trace")
     routes = APIRouter(prefix="/trace", dependencies=[Depends(pages.access.check)])
 
     def page(name: str, status: int = 200, **more: Any) -> HTMLResponse:
@@ -73,23 +71,6 @@ def _router(pages: Pages) -> APIRouter:
         if found is None:
             raise _NoKiosk
         return found
-
-    @open_routes.get("/sign-in", response_class=HTMLResponse)
-    async def sign_in_page() -> HTMLResponse:
-        return page("sign-in.html", refused="")
-
-    @open_routes.post("/sign-in")
-    async def sign_in(request: Request) -> Response:
-        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            raise NotForYou("FOREIGN_ORIGIN", 403)
-        try:
-            session = pages.access.sign_in(await _form_field(request, "token"))
-        except NotForYou as refusal:
-            return page("sign-in.html", refusal.status, refused=REFUSALS["zh"].get(refusal.code, refusal.code))
-        answer = RedirectResponse("/trace", status_code=303)
-        secure = request.url.scheme == "https"
-        answer.set_cookie(COOKIE, session, httponly=True, samesite="strict", path="/trace", secure=secure)
-        return answer
 
     @routes.get("", response_class=HTMLResponse)
     async def index() -> HTMLResponse:
@@ -130,6 +111,10 @@ def _router(pages: Pages) -> APIRouter:
         known(kiosk)
         return page("kiosk.html", kiosk=kiosk)
 
+    def signing_in(name: str, status: int, refused: str) -> HTMLResponse:
+        return page(name, status, refused=refused)
+
+    open_routes = sign_in_routes("/trace", COOKIE, pages.access, signing_in, REFUSALS["zh"], NotForYou)
     parent = APIRouter()
     parent.include_router(open_routes)
     parent.include_router(routes)
@@ -159,16 +144,6 @@ def mount_trace(app: FastAPI, pages: Pages) -> None:
 
     app.add_exception_handler(NotForYou, refused)
     app.add_exception_handler(_NoKiosk, missing)
-
-
-async def _form_field(request: Request, name: str) -> str:
-    """A field of a small form; empty where it is not there or the form is larger than it can be."""
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _FORM_BYTES:
-            return ""
-    return parse_qs(body.decode("utf-8", "replace"), max_num_fields=8).get(name, [""])[0]
 
 
 async def _stream(pages: Pages, kiosk: str | None, sent: int | None) -> AsyncIterator[str]:

@@ -67,7 +67,9 @@ class GateWalks:
     async def _locked(self, client: SimBranchClient, device: str) -> None:
         """Let the one before go through: who follows too closely goes through for nothing."""
         until = time.monotonic() + PATIENCE_S
-        while (await client.do("state", device=device)).get("unlocked") and time.monotonic() < until:
+        while time.monotonic() < until:
+            if not (await client.do("state", device=device)).get("unlocked"):
+                return
             await asyncio.sleep(POLL_S)
 
     async def _turnstile(self, client: SimBranchClient, device: str, direction: str) -> Walk:
