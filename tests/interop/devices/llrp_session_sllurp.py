@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import time
 
@@ -32,7 +33,8 @@ def main() -> None:
     client.connect()
     time.sleep(float(sys.argv[3]))
     client.disconnect()
-    print(json.dumps({"seen": seen}))
+    print(json.dumps({"seen": seen}), flush=True)
+    os._exit(0)  # a thread of the client sometimes outlives its disconnect, and then the process would never end
 
 
 if __name__ == "__main__":
