@@ -12,6 +12,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from protocols.crc import crc_gen2, crc_ibm3740
 from protocols.feig import Block, Frame, Framer, ReadBlocksReply, ReadBlocksRequest, decode_reply, encode_reply
@@ -46,7 +47,7 @@ def _rate(work: Callable[[], int], runs: int) -> float:
     return statistics.median(rates)
 
 
-def run(runs: int = 5) -> dict[str, object]:
+def run(runs: int = 5) -> dict[str, Any]:
     """Measure; figures are per second on one core, see the notes."""
     part3 = pad_to_blocks(encode_part3("1000000136", "CN-251020"))
     part2 = encode_part2({1: "123456789012", 3: "CN-251020", 4: "1203"})

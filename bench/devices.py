@@ -57,8 +57,8 @@ def run() -> dict[str, Any]:
     beside |= stack["beside"] | {
         f"no_device_{name[5:]}": value for name, value in fifty.items() if name.startswith("bare")
     }
-    figures |= tags["figures"]  # type: ignore[operator]
-    beside |= tags["beside"]  # type: ignore[operator]
+    figures |= tags["figures"]
+    beside |= tags["beside"]
     return {
         "runs": 1,
         "figures": figures,

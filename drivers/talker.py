@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -43,7 +44,7 @@ class Bursts(Protocol):
         """The line is silent."""
 
 
-class Talker:
+class Talker(ABC):
     """The life of such a device; ``take`` makes events of what a framer completed, and says whether it was any good.
 
     A burst is what comes between two silences; five of twenty bursts with junk in them are NOISY_LINE until ten in a row have none,
@@ -80,9 +81,9 @@ class Talker:
         self._counts = {"frames": 0, "refused": 0, "opened": 0, "bytes": 0}
         self._bad_before = 0
 
+    @abstractmethod
     def take(self, piece: bytes, t_mono_ns: int) -> bool:
         """Make an event of a completed piece and emit it; False where it is not what this device sends."""
-        raise NotImplementedError
 
     def emit(self, event: DeviceEvent) -> None:
         """Hand an event up."""

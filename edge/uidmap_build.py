@@ -86,7 +86,7 @@ def main(argv: list[str]) -> int:
         answer = {"error": error.code, "message": str(error)}
     except sqlite3.Error as error:
         answer = {"error": "UIDS_UNREADABLE", "message": f"the built file cannot be written: {error}"}
-    print(json.dumps(answer))  # noqa: T201 - the answer
+    print(json.dumps(answer))  # noqa: T201 - a program of its own: its one line on standard output is what the edge reads
     return 1 if "error" in answer else 0
 
 

@@ -23,7 +23,7 @@ from edge.gatepages.board import GateBoard, PressRefused
 from edge.gatepages.texts import ACCESS, CODES, TEXTS
 from edge.kiosk.routes import NotFromHere, same_origin
 from edge.trace.access import Access, NotForYou
-from edge.trace.signin import sign_in_routes
+from edge.trace.signin import STAFF_TEMPLATES, sign_in_routes
 
 __all__ = ["COOKIE", "GatePages", "mount_gates"]
 
@@ -71,7 +71,9 @@ class GatePages:
 
 
 def _router(pages: GatePages) -> APIRouter:
-    templates = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=select_autoescape())
+    templates = Environment(
+        loader=FileSystemLoader([HERE / "templates", STAFF_TEMPLATES]), autoescape=select_autoescape()
+    )
 
     def staff(request: Request) -> None:
         try:
@@ -84,7 +86,9 @@ def _router(pages: GatePages) -> APIRouter:
     def page(name: str, status: int = 200, **more: Any) -> HTMLResponse:
         called = pages.names()
         boot = {"texts": TEXTS, "codes": CODES, **called, **more}
-        html = templates.get_template(name).render(texts=TEXTS, boot=boot, branch_zh=called["branch"]["zh"])
+        html = templates.get_template(name).render(
+            texts=TEXTS, boot=boot, branch_zh=called["branch"]["zh"], home="/gate", asset="gates"
+        )
         return HTMLResponse(html, status_code=status, headers=_HEADERS)
 
     @routes.get("", response_class=HTMLResponse)

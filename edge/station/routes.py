@@ -23,7 +23,7 @@ from edge.kiosk.routes import same_origin
 from edge.station.station import Order, Station, StationRefusal
 from edge.station.texts import ACCESS, FINDINGS, TEXTS
 from edge.trace.access import Access, NotForYou
-from edge.trace.signin import sign_in_routes
+from edge.trace.signin import STAFF_TEMPLATES, sign_in_routes
 from protocols.iso28560 import TagFormat
 
 __all__ = ["StationPages", "mount_station"]
@@ -111,7 +111,9 @@ class StationPages:
 
 
 def _router(pages: StationPages) -> APIRouter:
-    templates = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=select_autoescape())
+    templates = Environment(
+        loader=FileSystemLoader([HERE / "templates", STAFF_TEMPLATES]), autoescape=select_autoescape()
+    )
     station = pages.station
 
     def staff(request: Request) -> None:
@@ -126,7 +128,9 @@ def _router(pages: StationPages) -> APIRouter:
     def page(name: str, status: int = 200, **more: Any) -> HTMLResponse:
         called = pages.names()
         boot = {"texts": TEXTS, "findings": FINDINGS, **called, **more}
-        html = templates.get_template(name).render(texts=TEXTS, boot=boot, branch_zh=called["branch"]["zh"])
+        html = templates.get_template(name).render(
+            texts=TEXTS, boot=boot, branch_zh=called["branch"]["zh"], home="/station", asset="station"
+        )
         return HTMLResponse(html, status_code=status, headers=_HEADERS)
 
     @routes.get("", response_class=HTMLResponse)

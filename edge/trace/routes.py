@@ -63,7 +63,9 @@ def _router(pages: Pages) -> APIRouter:
     def page(name: str, status: int = 200, **more: Any) -> HTMLResponse:
         called = pages.names()
         boot = {"texts": TEXTS, "titles_zh": TITLES_ZH, "notes": NOTES, "software": pages.software, **called, **more}
-        html = templates.get_template(name).render(texts=TEXTS, boot=boot, branch_zh=called["branch"]["zh"])
+        html = templates.get_template(name).render(
+            texts=TEXTS, boot=boot, branch_zh=called["branch"]["zh"], home="/trace", asset="trace"
+        )
         return HTMLResponse(html, status_code=status, headers=_HEADERS)
 
     def known(kiosk: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request
@@ -11,7 +12,10 @@ from starlette.responses import Response
 
 from edge.trace.access import Access, NotForYou
 
-__all__ = ["sign_in_routes"]
+__all__ = ["STAFF_TEMPLATES", "sign_in_routes"]
+
+STAFF_TEMPLATES = Path(__file__).parent / "pages" / "templates"
+"""The frame and the sign-in form of every page for staff; ``home`` is the page's path, ``asset`` the name of its style and script."""
 
 _FORM_BYTES = 4_096
 

@@ -6,6 +6,7 @@ ever read as another item or with a divergence.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from protocols.iso28560 import gaoxiao, part2, part3, part4
 from protocols.iso28560.content import DEFAULT_AFI, AfiPair, TagContent, TagFormat
@@ -271,7 +272,14 @@ def _facts(content: TagContent) -> Iterator[tuple[str, Callable[[TagContent], Ta
     if content.shelf_label:
         yield "shelf_label", lambda kept: replace(kept, shelf_label=True)
     for fact in content.own:
-        yield fact[0], lambda kept, fact=fact: replace(kept, own=(*kept.own, fact))  # type: ignore[misc]
+        yield fact[0], partial(_with_own, fact)
     for element in content.elements:
-        name = NAMES.get(element[0], f"element_{element[0]}")
-        yield name, lambda kept, element=element: replace(kept, elements=(*kept.elements, element))  # type: ignore[misc]
+        yield NAMES.get(element[0], f"element_{element[0]}"), partial(_with_element, element)
+
+
+def _with_own(fact: tuple[str, str], kept: TagContent) -> TagContent:
+    return replace(kept, own=(*kept.own, fact))
+
+
+def _with_element(element: tuple[int, str], kept: TagContent) -> TagContent:
+    return replace(kept, elements=(*kept.elements, element))

@@ -102,4 +102,4 @@ def test_ten_minutes_of_fuzzing_find_no_crash(target: str) -> None:
             report.write(f"{found.line()}\n")
     assert found.crash is None, found.line()
     assert found.inputs > 1000, found.line()
-    assert found.coverage > 40, found.line()
+    assert found.coverage > (200 if target in sip2.TARGETS else 40), found.line()

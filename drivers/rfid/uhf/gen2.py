@@ -6,6 +6,7 @@ What a family adds is a `Gen2Radio`: hear EPCs, read and write words of a tag ad
 from __future__ import annotations
 
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -49,7 +50,7 @@ class Before:
     user: bytes
 
 
-class Gen2Link:
+class Gen2Link(ABC):
     """What all UHF families share of a `drivers.rfid.link.TagLink`; ``undo`` outlives a lost line.
 
     ``read_tid`` False = tags are named by their EPC even where the chip has a number of its own.
@@ -65,9 +66,9 @@ class Gen2Link:
         self._moved: dict[str, bytes] = {}
         self._counts = {"weak": 0, "half_written": 0, "repaired": 0, "ambiguous": 0}
 
+    @abstractmethod
     async def hear(self) -> Mapping[bytes, Heard]:
         """Give every EPC that is told in the field, and strong enough; a family implements it. Raises `TagRefused`."""
-        raise NotImplementedError
 
     def is_named(self, epc: bytes) -> bool:
         """Whether a tag with this EPC was there a moment ago."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -55,7 +56,7 @@ Make = Callable[..., Awaitable[tuple[Hall, Callable[..., Awaitable[dict[str, obj
 async def make(tmp_path: Path) -> AsyncIterator[Make]:
     halls, simulators = [], []
 
-    async def start(url: str = "", sim: dict[str, str] | None = None, **options: str | int | bool):  # type: ignore[no-untyped-def]
+    async def start(url: str = "", sim: dict[str, str] | None = None, **options: str | int | bool) -> tuple[Hall, Any]:
         simulator = simulate(url or f"pty:{tmp_path}/line", sim or {})
         await simulator.start()
         simulators.append(simulator)

@@ -18,6 +18,7 @@ from consortium.identity import ItemKey
 from edge.station.routes import HERE
 from edge.station.texts import ACCESS, FINDINGS, REFUSALS, TEXTS
 from edge.tags_config import TagsConfig
+from edge.trace.signin import STAFF_TEMPLATES
 from edge.trace.texts import REFUSALS as TRACE_REFUSALS
 from firmware_sim.feig import SimTag
 from protocols.iso28560 import decode_tag
@@ -331,7 +332,8 @@ class TestTexts:
         assert ACCESS["zh"].keys() == TRACE_REFUSALS["zh"].keys()
 
     def test_every_sentence_the_page_asks_for_exists_and_none_is_idle(self) -> None:
-        pages = [path.read_text() for path in (HERE / "templates").iterdir()]
+        shared = [STAFF_TEMPLATES / name for name in ("base.html", "sign-in.html")]
+        pages = [path.read_text() for path in (*(HERE / "templates").iterdir(), *shared)]
         script = (HERE / "static" / "station.js").read_text()
         used = set(re.findall(r'data-text="(\w+)"', "".join(pages))) | set(re.findall(r'\bt\("(\w+)"\)', script))
         used |= {"title", "secured", "unsecured"}
